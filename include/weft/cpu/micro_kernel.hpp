@@ -1,0 +1,103 @@
+// micro_kernel: the inner products of the skeletons.
+//
+// Many rows: MicroKernel<Element>::tile multiplies a packed left panel (`rows` rows) by a packed right panel (`cols` columns) into a block of
+// f32 accumulators in memory. Element is the format of the packed operands: float everywhere, bf16 where has_bf16_dot (accumulated in
+// f32 two products at a time). `depth` consecutive k values lie together:
+//   left  [ceil(k / depth)][rows][depth]     right  [ceil(k / depth)][cols][depth]
+// with zeros for rows, columns and k beyond the extent. micro_pack.hpp fills panels; panels are 64-byte aligned.
+// Few rows: micro_dots.hpp works on operands where they lie.
+//
+// Every sum runs over k in an order that depends on k, the formats and the instruction set only: not on the number of rows or columns
+// that were computed together, and not on addresses.
+//
+// Another kind of tile (a hardware tile such as AMX, quantised blocks) is another specialisation with the same members.
+#pragma once
+#include "simd.hpp"
+
+namespace weft::cpu {
+
+inline constexpr bool has_bf16_dot = isa == Isa::avx512_bf16;
+
+// the format in which operands of format T are packed: bf16 keeps its own where there is an instruction for it
+template <class T> using PackedAs = std::conditional_t<has_bf16_dot && std::is_same_v<T, bf16>, bf16, float>;
+
+namespace detail {
+
+// one step of a tile: `depth` products per lane
+template <class Element> struct Product;
+template <> struct Product<float> {
+  static constexpr int depth = 1;
+  using Operand = native::Floats;
+  WEFT_INLINE static Operand load(const float* p) { return native::load(p); }
+  WEFT_INLINE static Operand broadcast(const float* p) { return native::broadcast(*p); }
+  WEFT_INLINE static native::Floats add(native::Floats sum, Operand a, Operand b) { return native::fma(a, b, sum); }
+};
+#if defined(WEFT_AVX512_BF16)
+template <> struct Product<bf16> {
+  static constexpr int depth = 2;
+  using Operand = __m512bh;
+  WEFT_INLINE static Operand load(const bf16* p) { return (__m512bh)_mm512_loadu_si512(p); }
+  WEFT_INLINE static Operand load(const bf16* p, long n) {
+    return (__m512bh)_mm512_maskz_loadu_epi16(n >= 32 ? ~0u : (1u << n) - 1, p);
+  }
+  WEFT_INLINE static Operand broadcast(const bf16* p) {
+    int pair;
+    __builtin_memcpy(&pair, p, sizeof pair);
+    return (__m512bh)_mm512_set1_epi32(pair);
+  }
+  WEFT_INLINE static native::Floats add(native::Floats sum, Operand a, Operand b) { return _mm512_dpbf16_ps(sum, a, b); }
+};
+#endif
+
+}  // namespace detail
+
+template <class Element> struct MicroKernel {
+  using Product = detail::Product<Element>;
+  static constexpr int depth = Product::depth;
+  static constexpr int packets = 2;
+  static constexpr int rows = isa >= Isa::avx512 ? 12 : 6;  // rows * packets accumulators, `packets` operands and a broadcast fit the registers
+  static constexpr int cols = packets * Packet::lanes;
+
+  static constexpr long steps(long k) { return (k + depth - 1) / depth; }
+  static constexpr long left_size(long k) { return steps(k) * rows * depth; }  // elements of a panel
+  static constexpr long right_size(long k) { return steps(k) * cols * depth; }
+
+  // c[r * ldc + j] = (accumulate ? c : 0) + sum over k of left * right, for r < R and all j < cols
+  template <int R> static void tile_rows(const Element* left, const Element* right, long k, float* c, long ldc, bool accumulate) {
+    static_assert(1 <= R && R <= rows);
+    native::Floats sum[R][packets];
+    unroll<R>([&](auto r) WEFT_FLAT {
+      unroll<packets>([&](auto j) WEFT_FLAT {
+        sum[r][j] = accumulate ? native::load(c + r * ldc + j * Packet::lanes) : native::broadcast(0.f);
+      });
+    });
+    for (long step = 0, n = steps(k); step < n; ++step, left += rows * depth, right += cols * depth) {
+      typename Product::Operand b[packets];
+      unroll<packets>([&](auto j) WEFT_FLAT { b[j] = Product::load(right + j * (Packet::lanes * depth)); });
+      unroll<R>([&](auto r) WEFT_FLAT {
+        const typename Product::Operand a = Product::broadcast(left + r * depth);
+        unroll<packets>([&](auto j) WEFT_FLAT { sum[r][j] = Product::add(sum[r][j], a, b[j]); });
+      });
+    }
+    unroll<R>([&](auto r) WEFT_FLAT {
+      unroll<packets>([&](auto j) WEFT_FLAT { native::store(c + r * ldc + j * Packet::lanes, sum[r][j]); });
+    });
+  }
+  static void tile(const Element* left, const Element* right, long k, float* c, long ldc, bool accumulate) {
+    tile_rows<rows>(left, right, k, c, ldc, accumulate);
+  }
+  // only the first n rows, 1 <= n <= rows
+  static void tile(int n, const Element* left, const Element* right, long k, float* c, long ldc, bool accumulate) {
+    using Tile = void (*)(const Element*, const Element*, long, float*, long, bool);
+    static constexpr auto tiles = []<int... i>(std::integer_sequence<int, i...>) {
+      struct Table { Tile of[rows]; };
+      return Table{{tile_rows<i + 1>...}};
+    }(std::make_integer_sequence<int, rows>{});
+    tiles.of[n - 1](left, right, k, c, ldc, accumulate);
+  }
+};
+
+}  // namespace weft::cpu
+
+#include "micro_dots.hpp"
+#include "micro_pack.hpp"

@@ -1,0 +1,3 @@
+// expr: formulas over named axes
+#pragma once
+#include <weft/expr/formula.hpp>

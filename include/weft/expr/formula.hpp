@@ -1,0 +1,143 @@
+// formula: the operators and functions with which formulas are written. Operands broadcast by axis name; an operand that does not fit gives a
+// Broken expression, which is reported where the program is built.
+#pragma once
+#include <weft/expr/broken.hpp>
+#include <weft/expr/functor.hpp>
+#include <weft/expr/literal.hpp>
+
+namespace weft {
+
+// ---- pointwise
+template <class Op, Expr A> constexpr auto map(A a) { return sound<Map<Op, A>>(a); }
+template <class Op, Expr A, Expr B> constexpr auto map(A a, B b) {
+  return sound<Map<Op, A, B>>(a, b, axes_agree<A, B>(), kinds_agree<A, B>());
+}
+template <Expr A, Expr B> constexpr auto operator+(A a, B b) { return map<functor::Add>(a, b); }
+template <Expr A, Expr B> constexpr auto operator-(A a, B b) { return map<functor::Subtract>(a, b); }
+template <Expr A, Expr B> constexpr auto operator*(A a, B b) { return map<functor::Multiply>(a, b); }
+template <Expr A, Expr B> constexpr auto operator/(A a, B b) { return map<functor::Divide>(a, b); }
+template <Expr A, Expr B> constexpr auto operator<(A a, B b) { return map<functor::Less>(a, b); }
+template <Expr A, Expr B> constexpr auto operator<=(A a, B b) { return map<functor::LessEqual>(a, b); }
+template <Expr A, Expr B> constexpr auto operator>(A a, B b) { return map<functor::Greater>(a, b); }
+template <Expr A, Expr B> constexpr auto operator>=(A a, B b) { return map<functor::GreaterEqual>(a, b); }
+template <Expr A, Expr B> constexpr auto operator==(A a, B b) { return map<functor::Equal>(a, b); }
+template <Expr A, Expr B> constexpr auto operator&&(A a, B b) { return map<functor::And>(a, b); }
+template <Expr A, Expr B> constexpr auto operator||(A a, B b) { return map<functor::Or>(a, b); }
+template <Expr A> constexpr auto operator-(A a) { return map<functor::Negate>(a); }
+template <Expr A, Expr B> constexpr auto maximum(A a, B b) { return map<functor::Maximum>(a, b); }
+template <Expr A, Expr B> constexpr auto minimum(A a, B b) { return map<functor::Minimum>(a, b); }
+template <Expr A> constexpr auto exp(A a) { return map<functor::Exp>(a); }
+template <Expr A> constexpr auto log(A a) { return map<functor::Log>(a); }
+template <Expr A> constexpr auto sin(A a) { return map<functor::Sin>(a); }
+template <Expr A> constexpr auto cos(A a) { return map<functor::Cos>(a); }
+template <Expr A> constexpr auto tanh(A a) { return map<functor::Tanh>(a); }
+template <Expr A> constexpr auto sqrt(A a) { return map<functor::Sqrt>(a); }
+template <Expr A> constexpr auto rsqrt(A a) { return map<functor::Rsqrt>(a); }
+template <Expr A> constexpr auto square(A a) { return map<functor::Square>(a); }
+template <Expr A> constexpr auto abs(A a) { return map<functor::Abs>(a); }
+template <Expr A> constexpr auto sigmoid(A a) { return map<functor::Sigmoid>(a); }
+template <Expr A> constexpr auto silu(A a) { return map<functor::Silu>(a); }
+
+template <Expr C, Expr A, Expr B> constexpr auto where(C c, A a, B b) {  // a where c is true, else b
+  if constexpr (!is_broken<C> && C::kind != Kind::truth)
+    return Broken<a_condition_must_be_a_comparison<typename kind_name<C::kind>::type>>{};
+  else
+    return sound<Map<functor::Where, C, A, B>>(c, a, b, axes_agree<C, A>(), axes_agree<C, B>(), axes_agree<A, B>(), kinds_agree<A, B>());
+}
+
+// rounding is visible: cast<bf16>(e) rounds to nearest even. rounded(e) rounds to the format that the storage policy keeps activations in.
+template <class T, Expr E> constexpr auto cast(E e) { return sound<Cast<T, E>>(e); }
+template <Expr E> constexpr auto rounded(E e) { return sound<Cast<Activation, E>>(e); }
+
+// ---- positions and extents
+template <class Ax> inline constexpr Position<Ax> position{};
+template <class Ax> inline constexpr Extent<Ax> extent{};
+
+// ---- reductions and contractions; Ax is an axis or Axes<...>
+template <class Ax, Expr E> constexpr auto sum(E e) {
+  return sound<Reduce<Monoid::sum, Ax, E>>(e, has<E, Ax, reduction_over_an_axis_that_the_operand_lacks>());
+}
+template <class Ax, Expr E> constexpr auto max(E e) {
+  return sound<Reduce<Monoid::max, Ax, E>>(e, has<E, Ax, reduction_over_an_axis_that_the_operand_lacks>());
+}
+template <class Ax, Expr E> constexpr auto mean(E e) {
+  if constexpr (Ax::extent == runtime)
+    return sum<Ax>(e) / extent<Ax>;
+  else
+    return sum<Ax>(e) / number<Ax::extent>;
+}
+template <class Ax, Expr A, Expr B> constexpr auto dot(A a, B b) {
+  return sound<Contract<Ax, A, B>>(a, b, has<A, Ax>(), has<B, Ax>(), axes_agree<A, B>(), kinds_agree<A, B>());
+}
+template <class Ax, Expr E> constexpr auto softmax(E s) {
+  auto p = exp(s - max<Ax>(s));
+  return p / sum<Ax>(p);
+}
+template <class Ax, Expr E> constexpr auto logsumexp(E s) {
+  auto m = max<Ax>(s);
+  return m + log(sum<Ax>(exp(s - m)));
+}
+
+// ---- views
+template <class Ax, int index, Expr E> constexpr auto select(E e) { return sound<Select<Ax, index, E>>(e, has<E, Ax>()); }
+template <class Ax, Expr A, Expr B> constexpr auto stack(A a, B b) {
+  static_assert(Ax::extent == 2, "stack of two: the new axis has extent 2");
+  return sound<Stack<Ax, A, B>>(a, b, axes_agree<A, B>());
+}
+template <class Whole, class Outer, class Inner, Expr E> constexpr auto split(E e) {
+  static_assert(Whole::extent == runtime || Outer::extent == runtime || Inner::extent == runtime || Whole::extent == Outer::extent * Inner::extent,
+                "split: the extents of the outer and the inner axis must multiply to that of the whole");
+  return sound<Split<Whole, Outer, Inner, E>>(e, has<E, Whole>());
+}
+template <class Outer, class Inner, class Whole, Expr E> constexpr auto merge(E e) {
+  static_assert(Whole::extent == runtime || Outer::extent == runtime || Inner::extent == runtime || Whole::extent == Outer::extent * Inner::extent,
+                "merge: the extents of the outer and the inner axis must multiply to that of the whole");
+  return sound<Merge<Outer, Inner, Whole, E>>(e, has<E, Outer>(), has<E, Inner>());
+}
+template <class From, class To, Expr E> constexpr auto rename(E e) {
+  static_assert(From::extent == To::extent, "rename: both axes must have the same extent");
+  return sound<Rename<From, To, E>>(e, has<E, From>());
+}
+
+// ---- rows picked by an index
+template <class E> inline constexpr bool is_leaf = false;
+template <Role r, class P, class T, class... D> inline constexpr bool is_leaf<Leaf<r, P, T, D...>> = true;
+template <class Ax, Expr E, Expr Index> constexpr auto gather(E e, Index i) {
+  if constexpr (!is_broken<E> && !is_leaf<E>)
+    return Broken<only_a_tensor_can_be_gathered_from<E>>{};
+  else
+    return sound<Gather<Ax, E, Index>>(e, i, has<E, Ax>(), axes_agree<E, Index>());
+}
+template <class Ax, Expr Target, Expr Index, Expr E> constexpr auto update(Target t, Index i, E e) {
+  return sound<Update<Ax, Target, Index, E>>(t, i, e, has<Target, Ax>(), axes_agree<Target, E>());
+}
+
+// ---- programs: statements in order; a later one sees what an earlier one stored
+template <class Ax, Expr Target, Expr Index> constexpr auto at(Target, Index) { return At<Target, Ax, Index>{}; }
+
+template <class Target> struct axes_of_target { static constexpr AxisSet value = Target::axes; };
+template <class Target, class Ax, class Index> struct axes_of_target<At<Target, Ax, Index>> {
+  static constexpr AxisSet value = (Target::axes - axis_set<Ax>()) | Index::axes;
+};
+template <class Target, class E> constexpr auto fits_target() {
+  constexpr AxisSet missing = E::axes - axes_of_target<Target>::value;
+  if constexpr (is_broken<E>)
+    return Sound{};
+  else if constexpr (missing.count > 0)
+    return Broken<target_lacks_an_axis_of_the_expression<axis_type<E, E::axes.find(missing.axis[0])>, Target>>{};
+  else
+    return Sound{};
+}
+template <class Target, Expr E> constexpr auto assign(Target, E e) {
+  using Checked = decltype(sound<E>(e, fits_target<Target, E>()));
+  if constexpr (is_broken<Checked>) {
+    report(Checked{});
+    return Assign<Target, Const<0>>{};  // one error is enough
+  } else {
+    return Assign<Target, E>{};
+  }
+}
+template <Expr Target, Expr E> constexpr auto add_to(Target t, E e) { return assign(t, t + e); }
+template <class... A> constexpr auto program(A...) { return Program<A...>{}; }
+
+}  // namespace weft

@@ -1,0 +1,210 @@
+// cuts: rules 9 and 12 of the planner. Decides, over the whole program and before any kernel exists, which values are materialised as
+// temporaries, and why. Each statement and each temporary becomes a root: something that is stored.
+#pragma once
+#include <weft/plan/legality.hpp>
+
+namespace weft {
+
+struct Root {
+  short node = -1;
+  Store store;
+  bool streams = false;
+};
+
+template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
+  using Base = Legality<Table, capacity>;
+  using Base::environment;
+  using Base::fail;
+  using Base::form_of;
+  using Base::free_axes;
+  using Base::home;
+  using Base::lower;
+  using Base::node;
+  using Base::table;
+
+  Root root[24];
+  int roots = 0;
+  Temporary temporary[16];
+  int temporaries = 0;
+
+  constexpr explicit Cuts(const Table& t) : Base(t) {
+    lower_statements();
+    for (int i = 0; i < roots && this->error.problem == PlanProblem::none; ++i) resolve(i);  // resolving may append roots
+  }
+
+  // ---- statements become roots. A leaf read by a later statement is a new version of it.
+  constexpr void lower_statements() {
+    bool read[32]{};
+    for (int i = 0; i < table.count; ++i)
+      for (int k = 0; k < table.record[i].operands; ++k)
+        if (const Record& o = table.record[table.record[i].operand[k]]; o.kind == NodeKind::leaf && o.number >= 0) read[o.number] = true;
+    for (int q = 0; q < table.statements; ++q) {
+      const Statement& s = table.statement[q];
+      const Record& target = table.record[s.target];
+      if (target.number < 0) return;
+      Root r;
+      r.store.leaf = target.number;
+      r.store.dtype = target.dtype;
+      r.store.rank = target.axes;
+      for (int d = 0; d < target.axes; ++d) {
+        if (target.axis[d] == s.index_axis) {
+          r.store.dimension = static_cast<short>(d);
+          r.store.index = lower(s.index);
+          r.store.at[d] = constant_form(0);
+        } else {
+          r.store.at[d] = home[target.axis[d]];
+        }
+      }
+      r.node = lower(s.value);
+      r.store.reason = "stored by the program";
+      r.store.version = ++this->version[target.number];
+      this->version_after[q] = r.store.version;
+      root[roots++] = r;
+      if (read[target.number]) this->lowered_count = 0;  // from here on the leaf is another version
+    }
+  }
+
+  // ---- materialise a node: a mark on its record, and a root that stores it
+  constexpr void cut(short n, const char* reason) {
+    const short record = node[n].record;
+    if (this->cut_of_record[record] >= 0) return;
+    if (temporaries == 16 || roots == 24) return fail(PlanProblem::expression_is_too_large);
+    Temporary t;
+    t.dtype = node[n].kind == NodeKind::cast ? node[n].dtype : DType::f32;
+    layout(n, t);
+    Root r;
+    r.store.leaf = static_cast<short>(table.leaves + temporaries);
+    r.store.temporary = true;
+    r.store.dtype = t.dtype;
+    r.store.rank = t.rank;
+    r.store.reason = reason;
+    for (int d = 0; d < t.rank; ++d) r.store.at[d] = home[t.axis[d]];
+    r.node = lower(record);
+    temporary[temporaries] = t;
+    this->cut_of_record[record] = static_cast<short>(temporaries++);
+    root[roots++] = r;
+  }
+  // rows first, then columns, tiles last; no extent is read
+  constexpr void layout(short n, Temporary& t) {
+    const Mask all = free_axes(node[n].record);
+    const NodeSet c = this->outermost(NodeKind::contract, n, n);
+    Mask rows = 0;
+    if (c.count) rows = node[node[c.member[0]].operand[0]].axes & ~node[c.member[0]].bound;
+    for (int rank = 0; rank < 3; ++rank)
+      for (short a = 0; a < table.axes; ++a) {
+        if (!(all & bit(a))) continue;
+        const bool row = (home[a].axes() & ~rows) == 0;
+        const int wanted = row ? 0 : table.axis[a].tile ? 2 : 1;
+        if (wanted == rank) t.axis[t.rank++] = a;
+      }
+  }
+
+  // ---- cut below root i until one kernel can make it
+  constexpr void resolve(int i) {
+    for (int guard = 0; guard < 32; ++guard) {
+      NodeSet cuts;
+      const char* reason = first_problem(i, cuts);
+      if (!cuts.count) return;
+      for (int k = 0; k < cuts.count; ++k) cut(cuts.member[k], reason);
+    }
+    fail(PlanProblem::expression_is_too_large);
+  }
+
+  constexpr const char* first_problem(int i, NodeSet& cuts) {
+    const short top = root[i].node;
+    const NodeSet contractions = this->outermost(NodeKind::contract, top, top);
+    root[i].streams = false;
+    for (int k = 0; k < contractions.count; ++k)
+      if (const char* reason = contraction_problem(contractions.member[k], contractions.count, i, cuts)) return reason;
+    if (contractions.count && !this->is_epilogue(top, top)) {
+      for (int k = 0; k < node[top].operands; ++k) {
+        const NodeSet f = this->frontier(node[top].operand[k]);
+        for (int j = 0; j < f.count; ++j) cuts.add(f.member[j]);
+      }
+      if (node[top].kind == NodeKind::map || cuts.count) return "a reduction needs the whole output row of a contraction: the row is saved";
+    }
+    if (!contractions.count)
+      if (const char* reason = this->row_problem(top, cuts)) return reason;
+    if (const char* reason = narrow_problem(i, contractions, cuts)) return reason;
+    return overwrite_problem(i, contractions, cuts);
+  }
+
+  constexpr const char* contraction_problem(short c, int others, int i, NodeSet& cuts) {
+    const short left = node[c].operand[0], right = node[c].operand[1];
+    if (this->contracts(right)) {
+      cuts = this->frontier(right);
+      return "a right operand is itself made of contractions: saved";
+    }
+    if (this->reductions(right).count) {
+      cuts.add(right);
+      return "a right operand holds a statistic: saved";
+    }
+    if (this->contracts(left)) {
+      const Streaming s = this->streaming(c);
+      if (!s.ok) {
+        cuts = this->frontier(left);
+        return s.reason;
+      }
+      if (others > 1) {
+        cuts.add(c);
+        return "a streamed contraction shares its output with another contraction: saved";
+      }
+      for (int k = 0; k < 2; ++k)
+        if (this->contracts(node[s.inner].operand[k])) {
+          cuts = this->frontier(node[s.inner].operand[k]);
+          return "an operand of a streamed inner contraction is staged, not recomputed for each block: saved";
+        }
+      if (this->reductions(node[s.inner].operand[1]).count) {
+        cuts.add(node[s.inner].operand[1]);
+        return "a right operand holds a statistic: saved";
+      }
+      root[i].streams = true;
+      return this->left_problem(node[s.inner].operand[0], node[s.inner].bound, cuts);
+    }
+    return this->left_problem(left, node[c].bound, cuts);
+  }
+
+  // a contraction with fewer columns than what it feeds would be computed again for each of them
+  constexpr const char* narrow_problem(int i, const NodeSet& contractions, NodeSet& cuts) {
+    if (root[i].streams) return nullptr;
+    Mask columns = 0;
+    for (int k = 0; k < contractions.count; ++k) columns |= columns_of(contractions.member[k]);
+    for (int k = 0; k < contractions.count; ++k)
+      if (contractions.count > 1 && columns_of(contractions.member[k]) != columns) cuts.add(contractions.member[k]);
+    return cuts.count ? "a contraction with fewer columns than the output it feeds: computed once and saved" : nullptr;
+  }
+  constexpr Mask columns_of(short c) const {
+    const Mask rows = node[node[c].operand[0]].axes & ~node[c].bound;
+    return node[node[c].operand[1]].axes & ~node[c].bound & ~rows;
+  }
+
+  // 12. in place only where every read of the overwritten version has the store's own index form and is not part of a row or an operand
+  constexpr const char* overwrite_problem(int i, const NodeSet& contractions, NodeSet& cuts) {
+    const Store& s = root[i].store;
+    if (s.temporary || s.version == 0) return nullptr;
+    bool unsafe = false;
+    this->begin_visit();
+    find_unsafe_read(root[i].node, root[i].node, s, contractions.count > 0, false, unsafe);
+    if (unsafe && s.index >= 0) {
+      this->begin_visit();
+      find_unsafe_read(s.index, s.index, s, true, true, unsafe);
+    }
+    if (!unsafe) return nullptr;
+    cuts.add(root[i].node);
+    return "the stored tensor is read elsewhere by the kernel that overwrites it: written through a temporary";
+  }
+  constexpr void find_unsafe_read(short n, short top, const Store& s, bool has_columns, bool inside_operand, bool& unsafe) {
+    if (n != top && this->is_cut(n)) return;
+    if (!inside_operand && !this->visit(n)) return;
+    const Node& x = node[n];
+    if ((x.kind == NodeKind::leaf || x.kind == NodeKind::gather) && x.leaf == s.leaf && x.version + 1 == s.version) {
+      bool own = x.kind == NodeKind::leaf && x.rank == s.rank && s.index < 0;
+      for (int d = 0; own && d < x.rank; ++d) own = x.at[d] == s.at[d];
+      unsafe |= !own || inside_operand;
+    }
+    const bool operand = inside_operand || x.kind == NodeKind::contract;
+    for (int k = 0; k < x.operands; ++k) find_unsafe_read(x.operand[k], top, s, has_columns, operand, unsafe);
+  }
+};
+
+}  // namespace weft

@@ -1,0 +1,70 @@
+// plan: from the type of a program to its plan, once per program type. Compiled<P>::plan is the value that kernel_count, explain, the
+// executors and static_asserts read.
+#pragma once
+#include <weft/plan/partition.hpp>
+#include <weft/plan/type_of_record.hpp>
+
+namespace weft {
+
+// the nodes that kernels need, renumbered; everything else is left behind
+template <class Planner, int capacity> constexpr PlanValue<capacity> compact(Planner p) {
+  PlanValue<capacity> v;
+  short number[4096 / 4]{};
+  for (auto& n : number) n = -1;
+  auto keep = [&](auto self, short n) -> short {
+    if (n < 0) return n;
+    if (number[n] >= 0) return number[n];
+    Node x = p.node[n];
+    for (int k = 0; k < x.operands; ++k) x.operand[k] = self(self, x.operand[k]);
+    v.node[v.nodes] = x;
+    return number[n] = static_cast<short>(v.nodes++);
+  };
+  auto renumber = [&](short& n) { n = keep(keep, n); };
+  v.stores = p.stores;
+  for (int i = 0; i < p.stores; ++i) {
+    v.store[i] = p.store[i];
+    renumber(v.store[i].node);
+    renumber(v.store[i].index);
+  }
+  v.kernels = p.kernels;
+  for (int k = 0; k < p.kernels; ++k) {
+    Kernel q = p.kernel[k];
+    for (int i = 0; i < q.lefts; ++i) {
+      renumber(q.left[i].node);
+      for (int s = 0; s < q.left[i].statistics; ++s) renumber(q.left[i].statistic[s]);
+    }
+    for (int g = 0; g < q.segments; ++g) {
+      for (int c = 0; c < q.segment[g].contractions; ++c) renumber(q.segment[g].contraction[c]);
+      for (int r = 0; r < q.segment[g].reductions; ++r) renumber(q.segment[g].reduction[r]);
+    }
+    for (int s = 0; s < q.statistics; ++s) renumber(q.statistic[s]);
+    Stream& s = q.stream;
+    for (short* n : {&s.inner, &s.outer, &s.score, &s.maximum, &s.weight}) renumber(*n);
+    for (int i = 0; i < s.sums; ++i) renumber(s.sum[i]);
+    for (int i = 0; i < s.lows; ++i) renumber(s.low[i].node);
+    for (int i = 0; i < s.highs; ++i) renumber(s.high[i].node);
+    for (int i = 0; i < s.insides; ++i) renumber(s.inside[i]);
+    v.kernel[k] = q;
+  }
+  for (int a = 0; a < p.axes; ++a) v.axis[a] = p.axis[a];
+  v.axes = p.axes;
+  for (int t = 0; t < p.temporaries; ++t) v.temporary[t] = p.temporary[t];
+  v.temporaries = p.temporaries;
+  v.leaves = p.table.leaves;
+  v.error = p.error;
+  return v;
+}
+
+template <class P> struct Compiled {
+  static constexpr auto table = reflect_program<320>(P{});
+  static constexpr int capacity = 512;
+  static constexpr auto plan = compact<Partition<std::remove_const_t<decltype(table)>, capacity>, capacity>(
+      Partition<std::remove_const_t<decltype(table)>, capacity>(table));
+};
+
+template <class P> inline constexpr int kernel_count = Compiled<P>::plan.kernels;
+
+// the functor of a Map, from the number of a record that has it
+template <class P, int record> using functor_at = typename functor_of<typename type_of_record<P, Compiled<P>::table, record>::type>::type;
+
+}  // namespace weft
