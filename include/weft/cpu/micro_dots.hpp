@@ -23,26 +23,63 @@ template <> struct Along<bf16, bf16> {
 };
 #endif
 
+// Even or odd blocks of `size` lanes of a, then of b.
+template <int size, int odd> struct Blocks {
+  static constexpr int of(int i) { return (i / size * 2 + odd) * size + i % size; }
+};
+// v[n] holds the partial sums of `count` results side by side; folds them as cpu::sum does, `lanes / 4` results at a time
+template <int at, int size> WEFT_INLINE native::Floats fold_pairs(const native::Floats* v) {
+  if constexpr (size == native::lanes)
+    return v[at];
+  else {
+    const native::Floats a = fold_pairs<at, 2 * size>(v), b = fold_pairs<at + native::lanes / (2 * size), 2 * size>(v);
+    return shuffle<Blocks<size, 0>>(a, b) + shuffle<Blocks<size, 1>>(a, b);
+  }
+}
+template <int by> struct WithinFour {
+  static constexpr int of(int i) { return i / 4 * 4 + (i + by) % 4; }
+};
+// out[i] = cpu::sum(v[i]), to the bit
+template <int n> WEFT_INLINE void sums(const native::Floats (&v)[n], float* out) {
+  constexpr int together = native::lanes / 4;
+  unroll<n / together>([&](auto g) WEFT_FLAT {
+    native::Floats s = fold_pairs<g * together, 4>(v);
+    s = s + shuffle<WithinFour<2>>(s, s);
+    s = s + shuffle<WithinFour<1>>(s, s);
+    unroll<together>([&](auto i) WEFT_FLAT { out[g * together + i] = s[4 * i]; });
+  });
+  unroll<n % together>([&](auto i) WEFT_FLAT { out[n / together * together + i] = cpu::sum(Packet(v[n / together * together + i])); });
+}
+
 }  // namespace detail
 
 // out[c * R + r] = sum over k of left[r][k] * weights[c][k]. bf16 times bf16 uses the dot instruction where there is one (then
 // subnormal bf16 count as zero); all other formats are widened to f32.
+//
+// One column after another: neighbouring columns are mostly neighbours in memory, and one long stream is what prefetchers follow. (Zen 4, k = 896,
+// bf16 from memory: 27 GB/s, as fast as a plain read; 11 GB/s with 2, 4 or 8 columns in step, with software prefetches or without.)
 template <class L, class W, int R, int C> void dots(const L* const* left, const W* const* weights, long k, float* out) {
   using Along = detail::Along<L, W>;
-  native::Floats sum[C][R];
-  unroll<C>([&](auto c) WEFT_FLAT { unroll<R>([&](auto r) WEFT_FLAT { sum[c][r] = native::broadcast(0.f); }); });
-  const auto step = [&](auto... position) WEFT_FLAT {  // (k), or (k, how many are left)
-    typename Along::Operand a[R];
-    unroll<R>([&](auto r) WEFT_FLAT { a[r] = Along::operand(left[r], position...); });
-    unroll<C>([&](auto c) WEFT_FLAT {
+  constexpr int chains = 2;  // hide the latency of an addition
+  native::Floats sum[C * R];
+  unroll<C>([&](auto c) WEFT_FLAT {
+    native::Floats part[chains][R];
+    unroll<chains * R>([&](auto i) WEFT_FLAT { part[i / R][i % R] = native::broadcast(0.f); });
+    const auto step = [&](auto chain, auto... position) WEFT_FLAT {  // (k), or (k, how many are left)
       const typename Along::Operand w = Along::operand(weights[c], position...);
-      unroll<R>([&](auto r) WEFT_FLAT { sum[c][r] = Along::add(sum[c][r], a[r], w); });
-    });
-  };
-  long at = 0;
-  for (; at + Along::width <= k; at += Along::width) step(at);
-  if (at < k) step(at, k - at);
-  unroll<C>([&](auto c) WEFT_FLAT { unroll<R>([&](auto r) WEFT_FLAT { out[c * R + r] = cpu::sum(Packet(sum[c][r])); }); });
+      unroll<R>([&](auto r) WEFT_FLAT { part[chain][r] = Along::add(part[chain][r], Along::operand(left[r], position...), w); });
+    };
+    long at = 0;
+    for (; at + chains * Along::width <= k; at += chains * Along::width)
+      unroll<chains>([&](auto i) WEFT_FLAT { step(i, at + i * Along::width); });
+    if (at + Along::width <= k) {
+      step(std::integral_constant<int, 0>{}, at);
+      at += Along::width;
+    }
+    if (at < k) step(std::integral_constant<int, 1>{}, at, k - at);
+    unroll<R>([&](auto r) WEFT_FLAT { sum[c * R + r] = part[0][r] + part[1][r]; });
+  });
+  detail::sums(sum, out);
 }
 
 // out[r * out_stride + i] += factors[r * factor_stride + j] * rows[j * row_stride + i] for r < R, i < n, j = 0, 1, ... count - 1 in this order

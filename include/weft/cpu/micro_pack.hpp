@@ -4,12 +4,6 @@
 namespace weft::cpu {
 namespace detail {
 
-// picks lane Index::of(i) of the 2 * lanes lanes of a and b
-template <class Index> WEFT_INLINE native::Floats shuffle(native::Floats a, native::Floats b) {
-  return [&]<int... i>(std::integer_sequence<int, i...>) WEFT_FLAT {
-    return (native::Floats)__builtin_shufflevector(a, b, Index::of(i)...);
-  }(std::make_integer_sequence<int, native::lanes>{});
-}
 // Within each group of 4 lanes: single lanes or pairs, of a and b in turn, from its first or second half.
 template <int width, int half> struct Interleave {
   static constexpr int of(int i) {

@@ -70,15 +70,21 @@ WEFT_INLINE Packet keep(Packet a, long n) { return keep(a, n, Packet(0.f)); }
 
 namespace detail {
 template <int... i> WEFT_INLINE native::Floats count_up(std::integer_sequence<int, i...>) { return native::Floats{float(i)...}; }
-template <int by, int... i> WEFT_INLINE native::Floats rotate(native::Floats a, std::integer_sequence<int, i...>) {
-  return __builtin_shufflevector(a, a, (i + by) % native::lanes...);
+// picks lane Index::of(i) of the 2 * lanes lanes of a and b
+template <class Index> WEFT_INLINE native::Floats shuffle(native::Floats a, native::Floats b) {
+  return [&]<int... i>(std::integer_sequence<int, i...>) WEFT_FLAT {
+    return (native::Floats)__builtin_shufflevector(a, b, Index::of(i)...);
+  }(std::make_integer_sequence<int, native::lanes>{});
 }
+template <int by> struct Rotate {
+  static constexpr int of(int i) { return (i + by) % native::lanes; }
+};
 // halves on halves, so that the order depends on nothing but the number of lanes
 template <int width, class F> WEFT_INLINE float fold(Packet a, F f) {
   if constexpr (width == 0)
     return a.v[0];
   else
-    return fold<width / 2>(f(a, Packet(rotate<width>(a.v, std::make_integer_sequence<int, native::lanes>{}))), f);
+    return fold<width / 2>(f(a, Packet(shuffle<Rotate<width>>(a.v, a.v))), f);
 }
 }  // namespace detail
 

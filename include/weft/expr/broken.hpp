@@ -13,6 +13,8 @@ template <class Left, class Right> struct operands_differ_in_dtype_without_a_cas
 template <class Missing, class Target> struct target_lacks_an_axis_of_the_expression;
 template <class Value> struct a_condition_must_be_a_comparison;
 template <class Found> struct only_a_tensor_can_be_gathered_from;
+template <class Found> struct only_a_tensor_can_be_stored_to;
+template <class Found> struct an_index_must_be_a_whole_number;
 struct RealNumber;  // f32, bf16 or f16
 struct WholeNumber;  // i32
 struct TruthValue;

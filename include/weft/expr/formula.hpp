@@ -102,32 +102,56 @@ template <class From, class To, Expr E> constexpr auto rename(E e) {
 // ---- rows picked by an index
 template <class E> inline constexpr bool is_leaf = false;
 template <Role r, class P, class T, class... D> inline constexpr bool is_leaf<Leaf<r, P, T, D...>> = true;
+template <class Index> constexpr auto is_index() {
+  if constexpr (is_broken<Index> || Index::kind == Kind::integer || Index::kind == Kind::literal)
+    return Sound{};
+  else
+    return Broken<an_index_must_be_a_whole_number<typename kind_name<Index::kind>::type>>{};
+}
 template <class Ax, Expr E, Expr Index> constexpr auto gather(E e, Index i) {
   if constexpr (!is_broken<E> && !is_leaf<E>)
     return Broken<only_a_tensor_can_be_gathered_from<E>>{};
   else
-    return sound<Gather<Ax, E, Index>>(e, i, has<E, Ax>(), axes_agree<E, Index>());
+    return sound<Gather<Ax, E, Index>>(e, i, has<E, Ax>(), is_index<Index>(), axes_agree<E, Index>());
 }
-template <class Ax, Expr Target, Expr Index, Expr E> constexpr auto update(Target t, Index i, E e) {
-  return sound<Update<Ax, Target, Index, E>>(t, i, e, has<Target, Ax>(), axes_agree<Target, E>());
+
+// ---- what can be stored where: Target is a tensor, or its rows Index along Ax
+template <class Target> struct place_of {
+  using tensor = Target;
+  static constexpr AxisSet axes = Target::axes;
+  static constexpr auto check() { return Sound{}; }
+};
+template <class Target, class Ax, class Index> struct place_of<At<Target, Ax, Index>> {
+  using tensor = Target;
+  static constexpr AxisSet axes = (Target::axes - axis_set<Ax>()) | Index::axes;
+  static constexpr auto check() { return sound<Sound>(Index{}, has<Target, Ax>(), is_index<Index>()); }
+};
+template <class Target, class E> constexpr auto fits_target() {
+  using Place = place_of<Target>;
+  using Tensor = typename Place::tensor;
+  if constexpr (is_broken<E>) {
+    return Sound{};
+  } else if constexpr (!is_leaf<Tensor>) {
+    return Broken<only_a_tensor_can_be_stored_to<Tensor>>{};
+  } else {
+    using Checked = decltype(sound<Sound>(Place::check(), axes_agree<Tensor, E>(), kinds_agree<Tensor, E>()));
+    constexpr AxisSet missing = E::axes - Place::axes;
+    if constexpr (is_broken<Checked>)
+      return Checked{};
+    else if constexpr (missing.count > 0)
+      return Broken<target_lacks_an_axis_of_the_expression<axis_type<E, E::axes.find(missing.axis[0])>, Tensor>>{};
+    else
+      return Sound{};
+  }
+}
+// the value of a state whose rows Index along Ax are overwritten by E
+template <class Ax, Expr Target, Expr Index, Expr E> constexpr auto update(Target, Index, E e) {
+  return sound<Update<Ax, Target, Index, E>>(e, fits_target<At<Target, Ax, Index>, E>());
 }
 
 // ---- programs: statements in order; a later one sees what an earlier one stored
 template <class Ax, Expr Target, Expr Index> constexpr auto at(Target, Index) { return At<Target, Ax, Index>{}; }
 
-template <class Target> struct axes_of_target { static constexpr AxisSet value = Target::axes; };
-template <class Target, class Ax, class Index> struct axes_of_target<At<Target, Ax, Index>> {
-  static constexpr AxisSet value = (Target::axes - axis_set<Ax>()) | Index::axes;
-};
-template <class Target, class E> constexpr auto fits_target() {
-  constexpr AxisSet missing = E::axes - axes_of_target<Target>::value;
-  if constexpr (is_broken<E>)
-    return Sound{};
-  else if constexpr (missing.count > 0)
-    return Broken<target_lacks_an_axis_of_the_expression<axis_type<E, E::axes.find(missing.axis[0])>, Target>>{};
-  else
-    return Sound{};
-}
 template <class Target, Expr E> constexpr auto assign(Target, E e) {
   using Checked = decltype(sound<E>(e, fits_target<Target, E>()));
   if constexpr (is_broken<Checked>) {

@@ -2,7 +2,7 @@
 #pragma once
 #include <atomic>
 
-#include "weft/io/mapped_file.hpp"
+#include <weft/io/mapped_file.hpp>
 
 namespace weft {
 

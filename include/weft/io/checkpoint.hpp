@@ -1,15 +1,15 @@
 // checkpoint: the tensors of a model, from one safetensors file or from the shards that model.safetensors.index.json lists.
 #pragma once
-#include "weft/io/json.hpp"
-#include "weft/io/safetensors.hpp"
+#include <weft/io/json.hpp>
+#include <weft/io/safetensors.hpp>
 
 namespace weft {
 
 // Tensors stay in their mapped files; a Checkpoint keeps the files open and must outlive every TensorInfo taken from it.
 class Checkpoint {
  public:
-  // `path` is a model directory in Hugging Face's layout, or one .safetensors file. In a directory, model.safetensors is taken before the index
-  // of shards, as transformers does. Throws Error naming the file when something is missing or broken.
+  // `path` is a model directory in Hugging Face's layout, or one .safetensors file. In a directory, model.safetensors is taken before the
+  // index of shards, as transformers does. Throws Error naming the file when something is missing or broken.
   static Checkpoint open(const std::filesystem::path& path) {
     Checkpoint checkpoint;
     if (!std::filesystem::exists(path)) throw Error(path.string() + ": there is no such file or directory");
@@ -29,7 +29,7 @@ class Checkpoint {
     return checkpoint;
   }
 
-  // The tensor of this name; nullptr if there is none. A checkpoint saved from the bare model lacks the leading "model.": both spellings are found.
+  // The tensor of this name; nullptr if there is none. A checkpoint saved from the bare model lacks the leading "model.": it is found too.
   const TensorInfo* find(std::string_view name) const {
     auto found = by_name_.find(name);
     constexpr std::string_view prefix = "model.";
@@ -38,7 +38,7 @@ class Checkpoint {
   }
   std::span<const TensorInfo* const> tensors() const { return tensors_; }
   std::span<const SafetensorsFile> files() const { return files_; }
-  std::span<const std::string> warnings() const { return warnings_; }  // what is odd, but harmless
+  std::span<const std::string> warnings() const { return warnings_; }    // what is odd, but harmless
   const std::filesystem::path& directory() const { return directory_; }  // where config.json and the tokenizer are expected
   std::uint64_t total_bytes() const {
     std::uint64_t total = 0;
@@ -59,11 +59,13 @@ class Checkpoint {
     const Json document = read_json(index);
     if (!document.is_object()) throw Error(index.string() + ": expected an object");
     const auto map = document.find("weight_map");
-    if (map == document.end() || !map->is_object()) throw Error(index.string() + ": field \"weight_map\": expected an object of shard names");
+    if (map == document.end() || !map->is_object())
+      throw Error(index.string() + ": field \"weight_map\": expected an object of shard names");
     if (map->empty()) throw Error(index.string() + ": field \"weight_map\" names no tensor");
     std::map<std::string, std::size_t> shards;  // name -> place in files_
     for (const auto& [tensor, shard] : map->items()) {
-      if (!shard.is_string()) throw Error(index.string() + ": tensor " + detail::in_quotes(tensor) + ": expected the name of a shard, found " + shard.dump());
+      if (!shard.is_string())
+        throw Error(index.string() + ": tensor " + detail::in_quotes(tensor) + ": expected the name of a shard, found " + shard.dump());
       const auto& name = shard.get_ref<const std::string&>();
       check_plain_name(index, tensor, name);
       shards.emplace(name, shards.size());
@@ -88,8 +90,8 @@ class Checkpoint {
   }
   // An index comes from elsewhere: it must not lead to files outside the model's directory.
   static void check_plain_name(const std::filesystem::path& index, const std::string& tensor, const std::string& shard) {
-    const bool plain = !shard.empty() && shard.find_first_of("/\\") == shard.npos && shard.find('\0') == shard.npos && shard.find("..") == shard.npos &&
-                       shard != ".";
+    const bool plain = !shard.empty() && shard.find_first_of("/\\") == shard.npos && shard.find('\0') == shard.npos &&
+                       shard.find("..") == shard.npos && shard != ".";
     if (!plain)
       throw Error(index.string() + ": tensor " + detail::in_quotes(tensor) + ": expected a plain file name in the same directory, found " +
                   detail::in_quotes(shard));
@@ -100,7 +102,8 @@ class Checkpoint {
     if (metadata == document.end() || !metadata->is_object() || !metadata->contains("total_size")) return;
     const auto& stated = (*metadata)["total_size"];
     if (stated != total_bytes())
-      warnings_.push_back(index.string() + ": metadata.total_size is " + stated.dump() + ", but the tensors have " + std::to_string(total_bytes()) + " bytes");
+      warnings_.push_back(index.string() + ": metadata.total_size is " + stated.dump() + ", but the tensors have " +
+                          std::to_string(total_bytes()) + " bytes");
   }
 
   std::filesystem::path directory_;

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "weft/io/json_fields.hpp"
-#include "weft/io/model_config.hpp"
+#include <weft/io/json_fields.hpp>
+#include <weft/io/model_config.hpp>
 
 namespace weft {
 
@@ -70,7 +70,8 @@ class ConfigReader {
     if (config_.model_type == "llama" && fields_.boolean("mlp_bias", false))
       fields_.refuse("mlp_bias", "false: a bias in the MLP is not supported", *fields_.find("mlp_bias"));
     if (fields_.find("dual_chunk_attention_config"))
-      config_.warnings.push_back(file_ + ": \"dual_chunk_attention_config\" is not used; texts longer than the model was trained on may suffer");
+      config_.warnings.push_back(file_ +
+                                 ": \"dual_chunk_attention_config\" is not used; texts longer than the model was trained on may suffer");
   }
   void read_sizes() {
     config_.hidden = fields_.integer("hidden_size", defaults_.hidden);
@@ -87,7 +88,9 @@ class ConfigReader {
   }
   void read_attention() {
     const auto stated = fields_.optional_integer("num_key_value_heads");  // null: every query head has its own
-    config_.kv_heads = stated ? *stated : fields_.is_present("num_key_value_heads") ? config_.heads : defaults_.kv_heads.value_or(config_.heads);
+    config_.kv_heads = stated                                      ? *stated
+                       : fields_.is_present("num_key_value_heads") ? config_.heads
+                                                                   : defaults_.kv_heads.value_or(config_.heads);
     if (config_.heads % config_.kv_heads != 0)
       throw Error(fields_.place_of("num_key_value_heads") + ": expected a divisor of the " + std::to_string(config_.heads) +
                   " heads of num_attention_heads, found " + std::to_string(config_.kv_heads));
@@ -98,7 +101,8 @@ class ConfigReader {
     config_.head_dim = head_dim.value_or(config_.hidden / config_.heads);
     if (config_.head_dim % 2 != 0)
       throw Error(fields_.place_of(head_dim ? "head_dim" : "hidden_size") +
-                  ": expected an even number of elements per head (rotary embeddings turn pairs), found " + std::to_string(config_.head_dim));
+                  ": expected an even number of elements per head (rotary embeddings turn pairs), found " +
+                  std::to_string(config_.head_dim));
     if (config_.model_type == "qwen2")
       config_.qkv_bias = true;  // in the architecture; no field says so
     else
@@ -165,8 +169,8 @@ class ConfigReader {
     const Json* types = fields_.find("layer_types");
     if (types && !types->is_array()) fields_.refuse("layer_types", "a list of strings", *types);
     if (types && types->size() != static_cast<std::size_t>(config_.layers))
-      throw Error(fields_.place_of("layer_types") + ": expected " + std::to_string(config_.layers) + " entries (num_hidden_layers), found " +
-                  std::to_string(types->size()));
+      throw Error(fields_.place_of("layer_types") + ": expected " + std::to_string(config_.layers) +
+                  " entries (num_hidden_layers), found " + std::to_string(types->size()));
     for (long layer = 0; layer < config_.layers; ++layer) {
       bool slides = uses_window && !is_null && layer >= first;
       if (types) {
@@ -177,7 +181,9 @@ class ConfigReader {
       if (slides && size == 0)
         throw Error(fields_.place_of(uses_window ? "sliding_window" : "use_sliding_window") + ": layer " + std::to_string(layer) +
                     " has sliding attention, expected " + (uses_window ? "a window of at least 1 key, found " : "true, found ") +
-                    (!uses_window ? "false" : is_null ? "null" : "0"));
+                    (!uses_window ? "false"
+                     : is_null    ? "null"
+                                  : "0"));
       config_.window.push_back(slides ? size : 0);
     }
   }
@@ -199,9 +205,9 @@ class ConfigReader {
 
 }  // namespace detail
 
-// The config of a model; `path` is its directory or the JSON file itself. Missing fields take the defaults of transformers, unknown ones are
-// ignored. Throws Error naming file and field, the expected and the found, for a wrong type, for sizes that do not fit, and for what weft
-// does not compute. YaRN is read; whether it can be run is for the caller to say.
+// The config of a model; `path` is its directory or the JSON file itself. Missing fields take the defaults of transformers, unknown ones
+// are ignored. Throws Error naming file and field, the expected and the found, for a wrong type, for sizes that do not fit, and for what
+// weft does not compute. YaRN is read; whether it can be run is for the caller to say.
 inline ModelConfig read_model_config(const std::filesystem::path& path) {
   const auto file = std::filesystem::is_directory(path) ? path / "config.json" : path;
   return detail::ConfigReader(read_json(file), file.string()).read();

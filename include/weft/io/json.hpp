@@ -1,4 +1,4 @@
-// json: strict reading of JSON files. What different readers could understand differently (a key given twice, bytes after the end) is refused.
+// json: strict reading of JSON files. What two readers could understand differently (a key given twice, bytes after the end) is refused.
 #pragma once
 #include <nlohmann/json.hpp>
 
@@ -7,7 +7,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "weft/io/mapped_file.hpp"
+#include <weft/io/mapped_file.hpp>
 
 namespace weft {
 

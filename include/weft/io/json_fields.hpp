@@ -4,7 +4,7 @@
 #include <limits>
 #include <optional>
 
-#include "weft/io/json.hpp"
+#include <weft/io/json.hpp>
 
 namespace weft::detail {
 
@@ -88,7 +88,8 @@ class JsonFields {
     return found == object_.end() ? nullptr : &*found;
   }
   long integer_in(const Json& value, const char* name, long least, long most) const {
-    const bool fits = value.is_number_unsigned() ? value.get<std::uint64_t>() <= static_cast<std::uint64_t>(largest) : value.is_number_integer();
+    const bool fits =
+        value.is_number_unsigned() ? value.get<std::uint64_t>() <= static_cast<std::uint64_t>(largest) : value.is_number_integer();
     if (!fits || value.get<long>() < least || value.get<long>() > most)
       refuse(name, "an integer from " + std::to_string(least) + " to " + std::to_string(most), value);
     return value.get<long>();

@@ -14,7 +14,7 @@
 #include <string_view>
 #include <utility>
 
-#include "weft/core/error.hpp"
+#include <weft/core/error.hpp>
 
 namespace weft {
 

@@ -9,11 +9,11 @@ namespace weft {
 
 // YaRN's change of the rotary frequencies (arXiv 2309.00071), with every default of transformers filled in.
 struct Yarn {
-  double factor = 1;                  // how many times longer than the original the context may be
-  long original_max_positions = 0;    // positions of the pre-training, from which the ramp is computed
-  double attention_factor = 1;        // cos and sin are multiplied by it
+  double factor = 1;                     // how many times longer than the original the context may be
+  long original_max_positions = 0;       // positions of the pre-training, from which the ramp is computed
+  double attention_factor = 1;           // cos and sin are multiplied by it
   double beta_fast = 32, beta_slow = 1;  // turns over the original length: faster pairs stay, slower ones are interpolated
-  bool truncate = true;               // the ends of the ramp are whole pairs
+  bool truncate = true;                  // the ends of the ramp are whole pairs
 };
 
 struct ModelConfig {
@@ -22,10 +22,10 @@ struct ModelConfig {
   long max_positions = 0;
   double rms_norm_eps = 0, rope_theta = 0;
   std::optional<Yarn> yarn;
-  bool tied = false;      // the head reads the embedding's weights
-  bool qkv_bias = false;  // q_proj, k_proj and v_proj add a bias
-  bool output_bias = false;  // o_proj adds a bias
-  std::vector<long> window;  // by layer: how many keys a query sees, its own included; 0 is all of them
+  bool tied = false;              // the head reads the embedding's weights
+  bool qkv_bias = false;          // q_proj, k_proj and v_proj add a bias
+  bool output_bias = false;       // o_proj adds a bias
+  std::vector<long> window;       // by layer: how many keys a query sees, its own included; 0 is all of them
   std::vector<std::int32_t> eos;  // any of these ends a text
   std::optional<std::int32_t> bos, pad;
   std::string dtype;  // as the file names it, possibly empty; every tensor has its own

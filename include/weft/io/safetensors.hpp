@@ -5,15 +5,15 @@
 #include <map>
 #include <unordered_map>
 
-#include "weft/io/atomic_file.hpp"
-#include "weft/io/safetensors_header.hpp"
+#include <weft/io/atomic_file.hpp>
+#include <weft/io/safetensors_header.hpp>
 
 namespace weft {
 
 static_assert(std::endian::native == std::endian::little, "safetensors data is little-endian and used in place");
 
-// A mapped file whose header has been checked: every tensor's range lies in the file, fits its type and shape, and the ranges tile the data.
-// As strict as the reference implementation, and stricter where it is lenient: a tensor given twice is refused.
+// A mapped file whose header has been checked: every tensor's range lies in the file, fits its type and shape, and the ranges tile the
+// data. As strict as the reference implementation, and stricter where it is lenient: a tensor given twice is refused.
 class SafetensorsFile {
  public:
   // Throws Error naming the file and, where one is to blame, the tensor and its field.
@@ -34,8 +34,7 @@ class SafetensorsFile {
     const std::string name = path.string();
     std::uint64_t header_bytes = 0;
     constexpr std::uint64_t prefix = sizeof(header_bytes);
-    if (bytes.size() < prefix)
-      throw Error(name + ": expected a safetensors file, found only " + std::to_string(bytes.size()) + " bytes");
+    if (bytes.size() < prefix) throw Error(name + ": expected a safetensors file, found only " + std::to_string(bytes.size()) + " bytes");
     std::memcpy(&header_bytes, bytes.data(), prefix);
     if (header_bytes > detail::longest_safetensors_header)
       throw Error(name + ": header: its length is given as " + std::to_string(header_bytes) + " bytes, expected at most " +
@@ -51,7 +50,8 @@ class SafetensorsFile {
     metadata_ = std::move(header.metadata);
     tensors_.reserve(header.tensors.size());
     for (auto& record : header.tensors)
-      tensors_.push_back({std::move(record.name), record.type, std::move(record.shape), data.subspan(record.begin, record.end - record.begin)});
+      tensors_.push_back(
+          {std::move(record.name), record.type, std::move(record.shape), data.subspan(record.begin, record.end - record.begin)});
     by_name_.reserve(tensors_.size());
     for (std::size_t i = 0; i < tensors_.size(); ++i) by_name_.emplace(tensors_[i].name, i);
   }
@@ -62,15 +62,15 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-// Writes the tensors as one file, atomically. The layout is the reference writer's: larger elements first, then by name, so that every tensor
-// is aligned to its element; the header is padded with spaces to a multiple of 8. `metadata` gains {"format": "pt"}, which transformers asks for.
-// Throws Error when a name is given twice or reserved, or when the bytes do not fit type and shape.
+// Writes the tensors as one file, atomically. The layout is the reference writer's: larger elements first, then by name, so that every
+// tensor is aligned to its element; the header is padded with spaces to a multiple of 8. `metadata` gains {"format": "pt"}, which
+// transformers asks for. Throws Error when a name is given twice or reserved, or when the bytes do not fit type and shape.
 inline void write_safetensors(const std::filesystem::path& path, std::span<const TensorInfo> tensors,
                               std::map<std::string, std::string> metadata = {}) {
   std::vector<const TensorInfo*> order;
   for (const auto& tensor : tensors) order.push_back(&tensor);
   std::sort(order.begin(), order.end(), [](const TensorInfo* a, const TensorInfo* b) {
-    return std::pair(-static_cast<int>(bits_of(a->type)), std::string_view(a->name)) < std::pair(-static_cast<int>(bits_of(b->type)), std::string_view(b->name));
+    return bits_of(a->type) != bits_of(b->type) ? bits_of(a->type) > bits_of(b->type) : a->name < b->name;
   });
   metadata["format"] = "pt";
   std::string header;
@@ -80,9 +80,9 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
     for (const auto* tensor : order) {
       if (tensor->name == "__metadata__") throw Error(path.string() + ": a tensor cannot be named \"__metadata__\"");
       const auto begin = std::exchange(end, end + tensor->data.size());
-      header += "," + Json(tensor->name).dump() + ":" +
-                "{\"dtype\":\"" + std::string(name_of(tensor->type)) + "\",\"shape\":" + Json(tensor->shape).dump() +
-                ",\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(end) + "]}";
+      header += "," + Json(tensor->name).dump() + ":" + "{\"dtype\":\"" + std::string(name_of(tensor->type)) +
+                "\",\"shape\":" + Json(tensor->shape).dump() + ",\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(end) +
+                "]}";
     }
   } catch (const Json::exception&) {
     throw Error(path.string() + ": a name or a metadata entry is not valid UTF-8");

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "weft/io/json.hpp"
-#include "weft/io/tensor_info.hpp"
+#include <weft/io/json.hpp>
+#include <weft/io/tensor_info.hpp>
 
 namespace weft::detail {
 
@@ -34,7 +34,8 @@ class SafetensorsHeader {
   }
   // Sorted by offset the tensors must follow one another from 0 to the end of the data, without gap or overlap.
   void check_tiling(std::uint64_t data_bytes) {
-    std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
+    std::sort(tensors.begin(), tensors.end(),
+              [](const auto& a, const auto& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
     std::uint64_t expected = 0;
     for (const auto& tensor : tensors) {
       if (tensor.begin != expected)
@@ -165,7 +166,8 @@ class SafetensorsHeader {
     if (!has_shape_) fail(name, "the field \"shape\" is missing");
     if (!has_offsets_) fail(name, "the field \"data_offsets\" is missing");
     if (tensor.begin > tensor.end)
-      fail(name + ": field \"data_offsets\"", "begins at " + std::to_string(tensor.begin) + ", after its end " + std::to_string(tensor.end));
+      fail(name + ": field \"data_offsets\"",
+           "begins at " + std::to_string(tensor.begin) + ", after its end " + std::to_string(tensor.end));
     // in the order of the shape, as the reference multiplies: a zero ends the growth, but does not excuse an overflow before it
     std::uint64_t bits = 1;
     bool overflow = false;
@@ -175,8 +177,8 @@ class SafetensorsHeader {
     if (overflow) fail(name + ": field \"shape\"", type + " has more bits than 64-bit numbers can count");
     if (bits % 8 != 0) fail(name + ": field \"shape\"", type + " does not fill whole bytes");
     if (bits / 8 != tensor.end - tensor.begin)
-      fail(name + ": field \"data_offsets\"", "expected " + std::to_string(bits / 8) + " bytes for " + type + ", found " +
-                                                   std::to_string(tensor.end - tensor.begin));
+      fail(name + ": field \"data_offsets\"",
+           "expected " + std::to_string(bits / 8) + " bytes for " + type + ", found " + std::to_string(tensor.end - tensor.begin));
   }
   std::string where() const {
     switch (place()) {

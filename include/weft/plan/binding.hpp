@@ -4,7 +4,6 @@
 #include <weft/plan/plan.hpp>
 
 #include <string>
-#include <string_view>
 
 namespace weft {
 
@@ -26,9 +25,9 @@ template <class P> struct Binding {
 };
 
 // the numbers of leaves and axes of a program, for the code that binds them
-template <class P> constexpr int leaf_number(std::string_view path) {
+template <class P> constexpr int leaf_number(const char* path) {
   for (int i = 0; i < Compiled<P>::table.leaves; ++i)
-    if (path == Compiled<P>::table.leaf[i].path.text) return i;
+    if (same_text(path, Compiled<P>::table.leaf[i].path.text)) return i;
   return -1;
 }
 
@@ -42,10 +41,10 @@ template <class P> void set_extent(Binding<P>& b, int axis, long extent, const c
     if (Compiled<P>::plan.axis[i].origin == axis) b.extent[i] = extent;
 }
 // the same, whatever it was before: for axes that change from call to call (tokens, keys)
-template <class P> void change_extent(Binding<P>& b, std::string_view name, long extent) {
+template <class P> void change_extent(Binding<P>& b, const char* name, long extent) {
   for (int i = 0; i < Binding<P>::axes; ++i) {
     const PlanAxis& a = Compiled<P>::plan.axis[i];
-    if (a.record.extent == runtime && name == a.record.name) b.extent[i] = extent;
+    if (a.record.extent == runtime && same_text(name, a.record.name)) b.extent[i] = extent;
   }
 }
 // binds a leaf to dense row-major memory; the extents of its axes must be set

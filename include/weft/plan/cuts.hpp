@@ -28,7 +28,7 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
   int temporaries = 0;
 
   constexpr explicit Cuts(const Table& t) : Base(t) {
-    lower_statements();
+    if (this->error.problem == PlanProblem::none) lower_statements();
     for (int i = 0; i < roots && this->error.problem == PlanProblem::none; ++i) resolve(i);  // resolving may append roots
   }
 
@@ -70,7 +70,7 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
     if (this->cut_of_record[record] >= 0) return;
     if (temporaries == 16 || roots == 24) return fail(PlanProblem::expression_is_too_large);
     Temporary t;
-    t.dtype = node[n].kind == NodeKind::cast ? node[n].dtype : DType::f32;
+    t.dtype = format_of_value(n);
     layout(n, t);
     Root r;
     r.store.leaf = static_cast<short>(table.leaves + temporaries);
@@ -83,6 +83,16 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
     temporary[temporaries] = t;
     this->cut_of_record[record] = static_cast<short>(temporaries++);
     root[roots++] = r;
+  }
+  // the smallest format that holds a value exactly: what was rounded last, on every path of a Stack
+  constexpr DType format_of_value(short n) const {
+    const Node& x = node[n];
+    if (x.kind == NodeKind::cast) return x.dtype;
+    if (x.kind != NodeKind::stack) return DType::f32;
+    const DType first = format_of_value(x.operand[0]);
+    for (int k = 1; k < x.operands; ++k)
+      if (format_of_value(x.operand[k]) != first) return DType::f32;
+    return first;
   }
   // rows first, then columns, tiles last; no extent is read
   constexpr void layout(short n, Temporary& t) {
@@ -167,11 +177,19 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
   // a contraction with fewer columns than what it feeds would be computed again for each of them
   constexpr const char* narrow_problem(int i, const NodeSet& contractions, NodeSet& cuts) {
     if (root[i].streams) return nullptr;
+    this->begin_visit();
+    const Mask unrolled = stacked_axes(root[i].node, root[i].node);  // a store unrolls them: they are no columns
     Mask columns = 0;
-    for (int k = 0; k < contractions.count; ++k) columns |= columns_of(contractions.member[k]);
+    for (int k = 0; k < contractions.count; ++k) columns |= columns_of(contractions.member[k]) & ~unrolled;
     for (int k = 0; k < contractions.count; ++k)
-      if (contractions.count > 1 && columns_of(contractions.member[k]) != columns) cuts.add(contractions.member[k]);
+      if (contractions.count > 1 && (columns_of(contractions.member[k]) & ~unrolled) != columns) cuts.add(contractions.member[k]);
     return cuts.count ? "a contraction with fewer columns than the output it feeds: computed once and saved" : nullptr;
+  }
+  constexpr Mask stacked_axes(short n, short top) {
+    if (!this->visit(n) || (n != top && this->is_cut(n)) || node[n].kind == NodeKind::contract) return 0;
+    Mask m = node[n].kind == NodeKind::stack ? node[n].at[0].axes() : 0;
+    for (int k = 0; k < node[n].operands; ++k) m |= stacked_axes(node[n].operand[k], top);
+    return m;
   }
   constexpr Mask columns_of(short c) const {
     const Mask rows = node[node[c].operand[0]].axes & ~node[c].bound;

@@ -32,11 +32,11 @@ template <class Table, int capacity> struct NormalForm {
     axes = t.axes;
     for (int a = 0; a < axes; ++a) axis[a] = {t.axis[a], static_cast<short>(a)};
     for (int i = 0; i < t.count; ++i)
-      if (const Record& r = t.record[i]; r.kind == NodeKind::leaf && r.number < 0) fail(PlanProblem::one_path_with_two_shapes);
+      if (const Record& r = t.record[i]; r.kind == NodeKind::leaf && r.number < 0) fail(PlanProblem::one_path_with_two_shapes, -1, -1 - r.number);
     refine_axes();
   }
-  constexpr void fail(PlanProblem p, int a = -1) {
-    if (error.problem == PlanProblem::none) error = {p, -1, static_cast<short>(a)};
+  constexpr void fail(PlanProblem p, int a = -1, int leaf = -1) {
+    if (error.problem == PlanProblem::none) error = {p, static_cast<short>(leaf), static_cast<short>(a)};
   }
   constexpr Factor extent_factor(int a) const {
     return axis[a].record.extent == runtime ? Factor{1, {static_cast<short>(a), -1}} : Factor{static_cast<int>(axis[a].record.extent), {-1, -1}};
@@ -219,7 +219,7 @@ template <class Table, int capacity> struct NormalForm {
     x.algebra = r.algebra;
     x.functor = r.functor;
     x.bits = r.bits;
-    x.record = record;
+    x.record = x.origin = record;
     x.environment = e_number;
     switch (r.kind) {
       case NodeKind::leaf:

@@ -24,6 +24,8 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
   constexpr explicit Partition(const Table& t) : Base(t) {
     if (this->error.problem != PlanProblem::none) return;
     order_roots();
+    for (int i = 0; i < roots && this->error.problem == PlanProblem::none; ++i) rebuild_root(root[order[i]]);
+    for (auto& c : this->cut_of_record) c = -1;  // from here on temporaries are leaves, and nothing is cut
     for (int i = 0; i < roots && this->error.problem == PlanProblem::none; ++i) emit(order[i]);
     for (int i = 0; i < stores && this->error.problem == PlanProblem::none; ++i) place(i);
   }
@@ -63,10 +65,16 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
         for (int j = 0; ready && j < roots; ++j) ready = placed[j] || !follows[i][j];
         if (ready) next = i;
       }
-      if (next < 0) return fail(PlanProblem::statements_wait_for_each_other);
+      if (next < 0) return fail(PlanProblem::statements_wait_for_each_other, -1, waiting(placed));
       placed[next] = true;
       order[k] = static_cast<short>(next);
     }
+  }
+
+  constexpr int waiting(const bool* placed) const {  // a tensor whose statement waits
+    for (int i = 0; i < roots; ++i)
+      if (!placed[i] && !root[i].store.temporary) return root[i].store.leaf;
+    return -1;
   }
 
   // ---- rebuild an expression: cut nodes become leaves, streamed contractions shed their factors, an axis may become a constant
@@ -106,6 +114,11 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
     return rebuilt(n, n, -1, 0, memo);
   }
 
+  constexpr void rebuild_root(Root& r) {
+    r.store.node = rebuild(r.node, r.node);
+    if (r.store.index >= 0) r.store.index = rebuild(r.store.index, -1);
+  }
+
   // ---- a root becomes stores
   struct StreamOf {
     short contraction = -1;
@@ -114,8 +127,6 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
   StreamOf stream_of[24];  // of each store
   constexpr void emit(int r) {
     Store s = root[r].store;
-    s.node = rebuild(root[r].node, root[r].node);
-    if (s.index >= 0) s.index = rebuild(s.index, -1);
     StreamOf st;
     if (root[r].streams) {
       const short c = this->outermost(NodeKind::contract, s.node).member[0];

@@ -17,7 +17,8 @@ struct Node {
   short version = 0;     // how many statements had stored to it before
   short rank = 0;        // index forms: of the dimensions of a leaf, of a position, of a stack's axis; an extent's axis
   short dimension = -1;  // of a gather: the dimension that operand 0 indexes
-  short record = -1, environment = -1;  // where it came from; not part of its identity
+  short record = -1, environment = -1;  // where a cut is marked; not part of its identity
+  short origin = -1;                    // the record it was read from, for those who name it; nor is this
   bool has_contraction = false;
   Mask axes = 0, bound = 0;
   std::uint64_t bits = 0;
@@ -110,8 +111,7 @@ enum class PlanProblem : std::uint8_t {
   one_axis_split_in_two_ways,
   view_of_a_merged_index_is_not_affine,
   statements_wait_for_each_other,
-  expression_is_too_large,
-  stored_dtype_differs_in_kind
+  expression_is_too_large
 };
 struct PlanError {
   PlanProblem problem = PlanProblem::none;

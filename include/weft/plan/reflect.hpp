@@ -70,7 +70,7 @@ template <class Table, Role role, class Path, class T, class... Dim> constexpr v
   (put_axes(t, r, Dim{}), ...);
   for (int i = 0; i < t.leaves; ++i)
     if (t.leaf[i].path == l.path) {
-      r.number = static_cast<short>(same_shape(t.leaf[i], l) ? i : -1);  // -1: one path, two shapes; refused by the planner
+      r.number = static_cast<short>(same_shape(t.leaf[i], l) ? i : -1 - i);  // negative: one path, two shapes; refused by the planner
       return;
     }
   r.number = static_cast<short>(t.leaves);

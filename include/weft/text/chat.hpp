@@ -144,26 +144,35 @@ class ChatTemplate {
 
 namespace detail {
 
-// Every text between `<|im_start|>system`, a newline and `<|im_end|>` that is one string constant of the template.
-inline std::vector<std::string> system_constants(std::string_view jinja) {
+// Each text between `<|im_start|>system`, a newline and `<|im_end|>` that is one string constant of the template, as it is written there.
+inline std::vector<std::string_view> system_constants(std::string_view jinja) {
   constexpr std::string_view begin = "<|im_start|>system", end = "<|im_end|>";
-  std::vector<std::string> constants;
+  std::vector<std::string_view> constants;
   for (std::size_t at = jinja.find(begin); at != jinja.npos; at = jinja.find(begin, at + 1)) {
-    std::string_view rest = jinja.substr(at + begin.size());
+    const std::string_view rest = jinja.substr(at + begin.size());
     const std::size_t newline = rest.starts_with("\\n") ? 2 : rest.starts_with('\n') ? 1 : 0, stop = rest.find(end);
     if (newline == 0 || stop == rest.npos || stop <= newline) continue;
-    rest = rest.substr(newline, stop - newline);
-    std::string constant;
+    const std::string_view constant = rest.substr(newline, stop - newline);
     bool is_constant = true;
-    for (std::size_t i = 0; i < rest.size() && is_constant; ++i) {
-      const bool is_escape = rest[i] == '\\' && i + 1 < rest.size();
-      const char c = is_escape ? rest[++i] : rest[i];
-      is_constant = is_escape ? std::string_view("n\\'\"").find(c) != std::string_view::npos : c != '\'' && c != '"' && c != '{';
-      constant += is_escape && c == 'n' ? '\n' : c;
+    for (std::size_t i = 0; i < constant.size(); ++i) {
+      const bool is_escape = constant[i] == '\\';
+      if (is_escape) ++i;
+      const char c = i < constant.size() ? constant[i] : '\0';
+      is_constant = is_constant && (std::string_view(is_escape ? "n\\'\"" : "'\"{").find(c) != std::string_view::npos) == is_escape;
     }
-    if (is_constant) constants.push_back(std::move(constant));
+    if (is_constant) constants.push_back(constant);
   }
   return constants;
+}
+
+inline std::string without_escapes(std::string_view constant) {
+  std::string text;
+  for (std::size_t i = 0; i < constant.size(); ++i) {
+    const bool is_escape = constant[i] == '\\';
+    if (is_escape) ++i;
+    text += is_escape && constant[i] == 'n' ? '\n' : constant[i];
+  }
+  return text;
 }
 
 }  // namespace detail
@@ -182,13 +191,14 @@ inline ChatTemplate ChatTemplate::recognise(std::string_view jinja, const std::s
     if (holds(part)) refuse(std::string("it mentions ") + part);
   const auto constants = detail::system_constants(jinja);
   for (const auto& constant : constants)
-    if (constant != constants[0]) refuse("it has two system messages of its own, '" + constants[0] + "' and '" + constant + "'");
-  const std::string system = constants.empty() ? "" : constants[0];
+    if (constant != constants[0]) refuse("it has two system messages of its own, '" + std::string(constants[0]) + "' and '" + std::string(constant) + "'");
+  const std::string written(constants.empty() ? "" : constants[0]), system = detail::without_escapes(written);
   if (!holds("tool")) return {system, false};
   // the marks of Qwen2.5's tools; a template without a system message of its own is a later one, with other rules
   const bool has_marks = holds("You may call one or more functions to assist with the user query.") && holds("<tool_response>") &&
                          holds("tool_call.arguments | tojson") && holds_any({"message.role", "message['role']"});
-  if (!has_marks || system.empty()) refuse("its tools are not those of Qwen2.5");
+  const bool has_same_system = holds_any({"'" + written + "'", "\"" + written + "\""});  // with tools as without
+  if (!has_marks || system.empty() || !has_same_system) refuse("its tools are not those of Qwen2.5");
   return {system, true};
 }
 

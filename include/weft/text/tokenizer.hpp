@@ -39,10 +39,11 @@ class LiteralMatcher {
     std::size_t begin, length, index;
   };
 
-  void add(std::string text, std::size_t index) {
+  // The index that the string has from now on, which is an earlier one if it was added before.
+  std::size_t add(std::string text, std::size_t index) {
     starts_[static_cast<unsigned char>(text[0])] = true;
     lengths_.insert(text.size());
-    index_of_.emplace(std::move(text), index);
+    return index_of_.emplace(std::move(text), index).first->second;
   }
   std::optional<Match> find(std::string_view text, std::size_t from) const {
     for (std::size_t at = from; at < text.size(); ++at) {
@@ -183,7 +184,8 @@ class Tokenizer {
       token = {added.content, true, added.special};
       const bool matches_normalized = added.normalized && definition_.normalizes;
       LiteralMatcher& matcher = added.normalized ? normalized_ : literal_;
-      matcher.add(matches_normalized ? nfc(added.content) : added.content, i);
+      if (const std::size_t holder = matcher.add(matches_normalized ? nfc(added.content) : added.content, i); holder != i)
+        refuse("the added token '" + added.content + "' has two ids, " + std::to_string(definition_.added_tokens[holder].id) + " and " + std::to_string(added.id));
     }
   }
 
@@ -204,13 +206,14 @@ class Tokenizer {
       return "merge " + std::to_string(rank) + ", '" + left + "' and '" + right + "'";
     };
     std::uint32_t rank = 0;
+    const auto id_of = [&](const std::string& text) {
+      const auto id = definition_.vocabulary.find(text);
+      if (!id) refuse(name(rank) + ", needs the token '" + text + "', which the vocabulary does not have");
+      return *id;
+    };
     for (const auto& [left, right] : definition_.merges) {
-      const auto id_of = [&](const std::string& text) {
-        const auto id = definition_.vocabulary.find(text);
-        if (!id) refuse(name(rank) + ", needs the token '" + text + "', which the vocabulary does not have");
-        return *id;
-      };
-      if (!table.insert(id_of(left), id_of(right), {rank, id_of(left + right)}))
+      const std::int32_t left_id = id_of(left), right_id = id_of(right);
+      if (!table.insert(left_id, right_id, {rank, id_of(left + right)}))
         refuse(name(rank) + ", is there twice");
       ++rank;
     }

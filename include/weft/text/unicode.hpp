@@ -117,7 +117,9 @@ inline std::string nfc(std::string_view text) {
     const Utf8Character character = first_character(text.substr(at));
     if (character.kind != Utf8Character::valid) throw Error("cannot normalize text: no UTF-8 at byte " + std::to_string(at));
     at += character.length;
-    if (normalizes_since_unicode_10(character.code)) {  // to Unicode 9 a starter that composes with nothing: text ends before it
+    // Starters that compose with nothing, so that the text before them is complete: to Unicode 9 the later ones, and always U+11A7, which
+    // utf8proc 2.8 takes for the trailing consonant of a Hangul syllable and swallows.
+    if (normalizes_since_unicode_10(character.code) || character.code == 0x11A7) {
       detail::compose(codes, out);
       append_utf8(out, character.code);
       continue;

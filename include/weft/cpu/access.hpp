@@ -1,0 +1,171 @@
+// access: from axes to memory. Which axes a kernel loops over and in what order, where a leaf or a store lies for a position of these axes, and
+// loads and stores of packets along one axis (the lane axis).
+#pragma once
+#include <weft/cpu/simd.hpp>
+#include <weft/plan/binding.hpp>
+
+namespace weft::cpu {
+
+template <class P> inline constexpr auto& plan_of = Compiled<P>::plan;
+
+// the place of the loops of a kernel: an index per axis of the program
+template <class P> struct Index {
+  long at[Binding<P>::axes ? Binding<P>::axes : 1] = {};
+  WEFT_INLINE long& operator[](int a) { return at[a]; }
+  WEFT_INLINE long operator[](int a) const { return at[a]; }
+};
+
+struct AxisList {
+  short axis[8]{};
+  int count = 0;
+};
+
+// ---- extents
+template <class P, int a> WEFT_INLINE long extent_of(const Binding<P>& b) {
+  constexpr long e = plan_of<P>.axis[a].record.extent;
+  if constexpr (e >= 0)
+    return e;
+  else
+    return b.extent[a];
+}
+template <class P, const AxisList& list, int first = 0, int last = list.count> WEFT_INLINE long count_of(const Binding<P>& b) {
+  long n = 1;
+  unroll<(last > first ? last - first : 0)>([&](auto i) WEFT_FLAT {
+    constexpr int a = list.axis[first + i];
+    n *= extent_of<P, a>(b);
+  });
+  return n;
+}
+// sets the indices of list[first, last) from their flat number
+template <class P, const AxisList& list, int first = 0, int last = list.count> WEFT_INLINE void decode(const Binding<P>& b, long flat, Index<P>& index) {
+  unroll<(last > first ? last - first : 0)>([&](auto i) WEFT_FLAT {
+    constexpr int a = list.axis[last - 1 - i];
+    const long n = extent_of<P, a>(b);
+    index[a] = flat % n;
+    flat /= n;
+  });
+}
+
+// ---- where a leaf (a node of the plan) or a store lies
+template <class P, int number, bool is_store> struct Access {
+  static constexpr auto& plan = plan_of<P>;
+  static constexpr int leaf = is_store ? plan.store[is_store ? number : 0].leaf : plan.node[is_store ? 0 : number].leaf;
+  static constexpr int rank = is_store ? plan.store[is_store ? number : 0].rank : plan.node[is_store ? 0 : number].rank;
+  static constexpr DType dtype = is_store ? plan.store[is_store ? number : 0].dtype : plan.node[is_store ? 0 : number].dtype;
+  using T = typename type_of<dtype>::type;
+  static constexpr const IndexForm& form(int d) {
+    if constexpr (is_store)
+      return plan.store[number].at[d];
+    else
+      return plan.node[number].at[d];
+  }
+  static constexpr bool uses(int axis) {
+    for (int d = 0; d < rank; ++d)
+      if (form(d).factor_of(axis) != 0) return true;
+    return false;
+  }
+  static T* data(const Binding<P>& b) { return static_cast<T*>(b.view[leaf].data); }
+
+  template <int d, int t> WEFT_INLINE static long factor(const Binding<P>& b) {
+    constexpr Factor f = form(d).term[t].factor;
+    long k = f.number;
+    if constexpr (f.times[0] >= 0) k *= extent_of<P, f.times[0]>(b);
+    if constexpr (f.times[1] >= 0) k *= extent_of<P, f.times[1]>(b);
+    return k;
+  }
+  WEFT_INLINE static long offset(const Binding<P>& b, const Index<P>& index) {
+    long o = 0;
+    unroll<rank>([&](auto dimension) WEFT_FLAT {
+      constexpr int d = dimension;
+      constexpr int constant = form(d).constant, terms = form(d).terms;
+      long x = constant;
+      unroll<terms>([&](auto t) WEFT_FLAT {
+        constexpr int a = form(d).term[t].axis;
+        x += factor<d, t>(b) * index[a];
+      });
+      o += x * b.view[leaf].stride[d];
+    });
+    return o;
+  }
+  // how far one step along an axis moves
+  template <int axis> WEFT_INLINE static long step(const Binding<P>& b) {
+    long o = 0;
+    unroll<rank>([&](auto dimension) WEFT_FLAT {
+      constexpr int d = dimension;
+      constexpr int terms = form(d).terms;
+      unroll<terms>([&](auto t) WEFT_FLAT {
+        if constexpr (form(d).term[t].axis == axis) o += factor<d, t>(b) * b.view[leaf].stride[d];
+      });
+    });
+    return o;
+  }
+  // the axes of a list, outermost to innermost, lie in memory like one axis: each step is the next one's times its extent. Returns the
+  // innermost step, or 0 where they do not.
+  template <const AxisList& list> WEFT_INLINE static long flat_step(const Binding<P>& b) {
+    long inner = 0, expected = 0;
+    bool regular = true;
+    unroll<list.count>([&](auto i) WEFT_FLAT {
+      constexpr int a = list.axis[list.count - 1 - i];
+      const long s = step<a>(b), n = extent_of<P, a>(b);
+      if constexpr (i == 0)
+        inner = s;
+      else
+        regular = regular && (s == expected || n == 1);
+      expected = s * n;
+    });
+    return regular ? inner : 0;
+  }
+};
+template <class P, int node> using LeafAccess = Access<P, node, false>;
+template <class P, int store> using StoreAccess = Access<P, store, true>;
+
+// ---- the order of loops: the axes of a set, outermost first, as they lie in a leaf or a store
+template <class Plan, class Forms> constexpr AxisList ordered(const Plan& plan, Mask set, const Forms& reference) {
+  AxisList list;
+  long weight[max_axes]{};
+  for (int a = 0; a < plan.axes; ++a) {
+    weight[a] = 1L << 60;  // an axis that the reference lacks is outermost
+    for (int d = 0; d < reference.rank; ++d)
+      if (const int f = reference.at[d].factor_of(a); f != 0)
+        weight[a] = (static_cast<long>(reference.rank - d) << 40) + (f < 0 ? 1L << 39 : f);
+  }
+  for (Mask left = set; left;) {
+    int outermost = -1;
+    for (int a = 0; a < plan.axes; ++a)
+      if ((left & bit(a)) && (outermost < 0 || weight[a] > weight[outermost])) outermost = a;
+    list.axis[list.count++] = static_cast<short>(outermost);
+    left &= ~bit(outermost);
+  }
+  return list;
+}
+// a leaf below a node by which axes may be ordered: the first whose last dimension runs along one of them, else the first that has any
+template <class Plan> constexpr int reference_leaf(const Plan& plan, int node, Mask set, bool strict) {
+  const Node& n = plan.node[node];
+  if (n.kind == NodeKind::leaf || n.kind == NodeKind::gather) {
+    Mask used = 0;
+    for (int d = 0; d < n.rank; ++d) used |= n.at[d].axes();
+    const bool inner = n.rank > 0 && (n.at[n.rank - 1].axes() & set);
+    if (strict ? inner : (used & set) != 0) return node;
+  }
+  for (int k = 0; k < n.operands; ++k)
+    if (const int r = reference_leaf(plan, n.operand[k], set, strict); r >= 0) return r;
+  return -1;
+}
+template <class Plan> constexpr AxisList ordered_below(const Plan& plan, Mask set, int node) {
+  int r = reference_leaf(plan, node, set, true);
+  if (r < 0) r = reference_leaf(plan, node, set, false);
+  return r < 0 ? ordered(plan, set, Node{}) : ordered(plan, set, plan.node[r]);
+}
+
+// ---- packets along the lane axis
+template <class T> WEFT_INLINE Packet load_along(const T* p, long step, long n) {
+  return step == 1 ? load(p, n) : gather(p, step, n);
+}
+template <class T> WEFT_INLINE void store_along(T* p, long step, Packet v, long n) {
+  if (step == 1)
+    store(p, v, n);
+  else
+    scatter(p, step, v, n);
+}
+
+}  // namespace weft::cpu

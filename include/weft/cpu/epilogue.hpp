@@ -1,0 +1,185 @@
+// epilogue: what happens to a block of accumulators: reductions over the columns of the tile, then pointwise stores. Shared by the skeletons
+// contraction and stream; neither knows what is computed.
+#pragma once
+#include <weft/cpu/staging.hpp>
+
+namespace weft::cpu {
+
+constexpr long round_up(long n, long multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+// The columns of segment g of kernel k. A chunk is what one piece of work makes: a run of the innermost axis, or, where the epilogue reduces over
+// columns, all columns that it reduces over (the innermost axes).
+template <class P, int k, int g> struct Columns {
+  static constexpr auto& plan = plan_of<P>;
+  static constexpr auto& segment = plan.kernel[k].segment[g];
+  static constexpr Mask reduced = segment.reductions ? plan.node[segment.reduction[0]].bound : 0;
+  static constexpr AxisList list = [] {
+    AxisList l = ordered(plan, segment.columns & ~reduced, plan.store[segment.store[0]]);
+    const AxisList r = reduced ? ordered_below(plan, reduced, plan.node[segment.contraction[0]].operand[1]) : AxisList{};
+    for (int i = 0; i < r.count; ++i) l.axis[l.count++] = r.axis[i];
+    return l;
+  }();
+  static constexpr int in_chunk = reduced ? count_axes(reduced) : 1;
+  static constexpr int outer = list.count - in_chunk, last = list.count - 1;  // list: [0, outer) [outer, last) last
+  static constexpr int inner = list.axis[last];
+  static constexpr Mask chunk_axes = [] {
+    Mask m = 0;
+    for (int i = list.count - in_chunk; i < list.count; ++i) m |= bit(list.axis[i]);
+    return m;
+  }();
+
+  static long run_length(const Binding<P>& b, long wanted) {  // columns along the innermost axis in a chunk
+    const long n = extent_of<P, inner>(b);
+    return reduced || n < wanted ? n : wanted;
+  }
+  static long runs(const Binding<P>& b) { return count_of<P, list, outer, last>(b); }
+  static long chunks(const Binding<P>& b, long wanted) {
+    const long n = extent_of<P, inner>(b), length = run_length(b, wanted);
+    return count_of<P, list, 0, outer>(b) * (length ? (n + length - 1) / length : 0);
+  }
+};
+
+// A block of accumulators of one row: contraction i, run o of the chunk, column j of the run is block[(i * runs + o) * padded + j].
+struct Block {
+  const float* row;
+  long runs, padded;
+  float sum = 0, maximum = 0;  // of a stream: over the streamed axis
+};
+
+template <class P, int k, int g, int known> struct Accumulators {
+  static constexpr auto& segment = plan_of<P>.kernel[k].segment[g];
+  static constexpr int contraction_number(int node) {
+    for (int i = 0; i < segment.contractions; ++i)
+      if (segment.contraction[i] == node) return i;
+    return -1;
+  }
+  static constexpr int reduction_number(int node) {
+    for (int i = 0; i < known; ++i)
+      if (segment.reduction[i] == node) return i;
+    return -1;
+  }
+  static constexpr bool is_sum_of_stream(int node) {
+    constexpr auto& stream = plan_of<P>.kernel[k].stream;
+    for (int i = 0; i < stream.sums; ++i)
+      if (stream.sum[i] == node) return true;
+    return false;
+  }
+  static constexpr NodeList nodes = [] {
+    constexpr auto& stream = plan_of<P>.kernel[k].stream;
+    NodeList l;
+    for (int i = 0; i < segment.contractions; ++i) l.add(segment.contraction[i]);
+    for (int i = 0; i < known; ++i) l.add(segment.reduction[i]);
+    for (int i = 0; i < stream.sums; ++i) l.add(stream.sum[i]);
+    l.add(stream.maximum);
+    return l;
+  }();
+  Block block;
+  const float* reduced;
+  long at = 0;  // of the current packet: o * padded + j
+
+  template <int node, class V> WEFT_INLINE V get() const {
+    if constexpr (reduction_number(node) >= 0) {
+      return V(reduced[reduction_number(node)]);
+    } else if constexpr (is_sum_of_stream(node)) {
+      return V(block.sum);
+    } else if constexpr (node == plan_of<P>.kernel[k].stream.maximum) {
+      return V(block.maximum);
+    } else {
+      const float* p = block.row + contraction_number(node) * block.runs * block.padded + at;
+      if constexpr (std::is_same_v<V, float>)
+        return *p;
+      else
+        return load(p);
+    }
+  }
+};
+
+template <class P, int k, int g> struct Epilogue {
+  static constexpr auto& plan = plan_of<P>;
+  static constexpr auto& segment = plan.kernel[k].segment[g];
+  using C = Columns<P, k, g>;
+  static constexpr int lane = C::inner;
+  static constexpr bool whole_chunk(int store) {  // one value for all columns that the tile reduces
+    Mask used = 0;
+    for (int d = 0; d < plan.store[store].rank; ++d) used |= plan.store[store].at[d].axes();
+    return C::reduced && !(used & C::chunk_axes);
+  }
+  static constexpr bool stores_elements = [] {
+    for (int s = 0; s < segment.stores; ++s)
+      if (!whole_chunk(segment.store[s])) return true;
+    return false;
+  }();
+  static constexpr NodeList roots = [] {
+    NodeList l;
+    for (int s = 0; s < segment.stores; ++s) l.add(plan.store[segment.store[s]].node);
+    return l;
+  }();
+  // index stands at the row and the outer columns; the chunk begins at `first` along the innermost axis and is `length` long
+  static void run(const Binding<P>& b, Index<P>& index, Block block, long first, long length) {
+    float reduced[segment.reductions + 1];
+    unroll<segment.reductions>([&](auto r) WEFT_FLAT { reduced[r] = reduce<r>(b, index, Accumulators<P, k, g, r>{block, reduced}, length); });
+    Accumulators<P, k, g, segment.reductions> held{block, reduced};
+    unroll<segment.stores>([&](auto s) WEFT_FLAT {
+      constexpr int store = segment.store[s];
+      if constexpr (whole_chunk(store)) {
+        const Point<P, -1, decltype(held)> p{b, index, held};
+        write<P, store>(p, evaluate<plan.store[store].node, float>(p));
+      }
+    });
+    if constexpr (stores_elements) {
+      for (long o = 0; o < block.runs; ++o) {
+        decode<P, C::list, C::outer, C::last>(b, o, index);
+        index[lane] = first;
+        store_run(b, index, held, o * block.padded, first, length);
+      }
+      for (int i = C::outer; i <= C::last; ++i) index[C::list.axis[i]] = 0;
+    }
+  }
+
+ private:
+  template <class Held> WEFT_INLINE static void store_run(const Binding<P>& b, Index<P>& index, Held& held, long base, long first, long length) {
+    using Row = WithInvariants<P, lane, Held, roots>;
+    held.at = base;
+    const Row row(b, index, held);
+    for (long j = 0; j < length; j += Packet::lanes) {
+      held.at = base + j;
+      index[lane] = first + j;
+      const Point<P, lane, Row> p{b, index, row, length - j < Packet::lanes ? length - j : long(Packet::lanes)};
+      Packet v[segment.stores];
+      unroll<segment.stores>([&](auto s) WEFT_FLAT {
+        if constexpr (!whole_chunk(segment.store[s])) v[s] = evaluate<plan.store[segment.store[s]].node, Packet>(p);
+      });
+      unroll<segment.stores>([&](auto s) WEFT_FLAT {
+        if constexpr (!whole_chunk(segment.store[s])) write<P, segment.store[s]>(p, v[s]);
+      });
+    }
+  }
+  template <int r, class Held> static float reduce(const Binding<P>& b, Index<P>& index, Held held, long length) {
+    constexpr int node = segment.reduction[r], operands = plan.node[node].operands;
+    constexpr bool is_sum = plan.node[node].monoid == Monoid::sum;
+    const Packet neutral(is_sum ? 0.f : -std::numeric_limits<float>::infinity());
+    Packet total = neutral;
+    for (long o = 0; o < held.block.runs; ++o) {
+      decode<P, C::list, C::outer, C::last>(b, o, index);
+      for (long j = 0; j < length; j += Packet::lanes) {
+        held.at = o * held.block.padded + j;
+        index[lane] = j;
+        const Point<P, lane, Held> p{b, index, held, length - j < Packet::lanes ? length - j : long(Packet::lanes)};
+        unroll<operands>([&](auto i) WEFT_FLAT {  // an axis that was unrolled has left one operand for each of its values
+          const Packet v = keep(evaluate<plan.node[node].operand[i], Packet>(p), p.n, neutral);
+          if constexpr (is_sum)
+            total = total + v;
+          else
+            total = max(total, v);
+        });
+      }
+    }
+    for (int i = C::outer; i <= C::last; ++i) index[C::list.axis[i]] = 0;
+    if constexpr (is_sum)
+      return sum(total);
+    else
+      return max(total);
+  }
+};
+
+}  // namespace weft::cpu

@@ -1,0 +1,96 @@
+// staging: the operands of inner products on their way into panels. A row of a left operand is evaluated (statistics first) once per tile of
+// rows; a right operand that is a plain leaf is packed from where it lies, any other map of leaves is evaluated on the way.
+#pragma once
+#include <weft/cpu/micro_kernel.hpp>
+#include <weft/cpu/row.hpp>
+
+namespace weft::cpu {
+
+// packed in bf16 only where both operands are bf16 numbers and there is an instruction for it: then packing rounds nothing
+template <class Plan> constexpr bool multiplies_bf16(const Plan& plan, int contraction) {
+  const Node &left = plan.node[plan.node[contraction].operand[0]], &right = plan.node[plan.node[contraction].operand[1]];
+  return has_bf16_dot && (left.kind == NodeKind::leaf || left.kind == NodeKind::cast) && left.dtype == DType::bf16 && right.kind == NodeKind::leaf &&
+         right.dtype == DType::bf16;
+}
+
+// The operands of contraction node c and their formats.
+template <class P, int c> struct Operands {
+  static constexpr auto& plan = plan_of<P>;
+  static constexpr int left = plan.node[c].operand[0], right = plan.node[c].operand[1];
+  static constexpr bool left_is_leaf = plan.node[left].kind == NodeKind::leaf, right_is_leaf = plan.node[right].kind == NodeKind::leaf;
+  static constexpr bool in_bf16 = multiplies_bf16(plan, c);
+  using Left = std::conditional_t<left_is_leaf, typename type_of<plan.node[left].dtype>::type, float>;
+  using Right = std::conditional_t<right_is_leaf, typename type_of<plan.node[right].dtype>::type, float>;
+};
+
+inline constexpr NodeList no_statistics{};
+template <int node> struct OnlyNode {
+  static constexpr NodeList list = [] {
+    NodeList l;
+    l.add(node);
+    return l;
+  }();
+};
+
+// evaluates a node along the axes of `list`, flattened, into out; the statistics of the row come first
+template <class P, int node, const AxisList& list, const NodeList& statistics> void evaluate_row(const Binding<P>& b, Index<P>& index, float* out) {
+  constexpr int lane = list.axis[list.count - 1];
+  using Known = Statistics<P, statistics, statistics.count>;
+  using Held = WithInvariants<P, lane, Known, OnlyNode<node>::list>;
+  float value[statistics.count + 1];
+  row_statistics<P, statistics>(b, index, value);
+  const Known known{value};
+  const long outer = count_of<P, list, 0, list.count - 1>(b), n = extent_of<P, lane>(b);
+  for (long o = 0; o < outer; ++o, out += n) {
+    decode<P, list, 0, list.count - 1>(b, o, index);
+    const Held held(b, index, known);
+    for (long at = 0; at < n; at += Packet::lanes) {
+      index[lane] = at;
+      const Point<P, lane, Held> p{b, index, held, n - at < Packet::lanes ? n - at : long(Packet::lanes)};
+      store(out + at, evaluate<node, Packet>(p), p.n);
+    }
+    index[lane] = 0;
+  }
+  for (int i = 0; i < list.count; ++i) index[list.axis[i]] = 0;
+}
+
+// a leaf whose depth lies contiguously in memory can be used where it lies; else nullptr
+template <class P, int leaf, const AxisList& depth> auto in_place(const Binding<P>& b, const Index<P>& index) {
+  using A = LeafAccess<P, leaf>;
+  return A::template flat_step<depth>(b) == 1 ? A::data(b) + A::offset(b, index) : nullptr;
+}
+
+// ---- the right operand
+enum class RightLayout { depth_contiguous, columns_contiguous, any };
+
+template <class P, int c, int column, const AxisList& depth> RightLayout right_layout(const Binding<P>& b) {
+  if constexpr (Operands<P, c>::right_is_leaf) {
+    using A = LeafAccess<P, Operands<P, c>::right>;
+    const long step = A::template flat_step<depth>(b);
+    if (step == 1) return RightLayout::depth_contiguous;
+    if (step > 0 && A::template step<column>(b) == 1) return RightLayout::columns_contiguous;
+  }
+  return RightLayout::any;
+}
+// a panel of n columns, from `at` along axis `column`; index stands at the other columns. scratch: [n][k] where the operand must be evaluated
+template <class P, int c, int column, const AxisList& depth, class Element>
+void pack_right(const Binding<P>& b, Index<P>& index, long at, int n, float* scratch, Element* panel) {
+  constexpr int right = Operands<P, c>::right;
+  const long k = count_of<P, depth>(b);
+  index[column] = at;
+  if constexpr (Operands<P, c>::right_is_leaf) {
+    using A = LeafAccess<P, right>;
+    const auto* data = A::data(b) + A::offset(b, index);
+    const RightLayout layout = right_layout<P, c, column, depth>(b);
+    if (layout == RightLayout::depth_contiguous) return pack_right_rows<Element>(data, A::template step<column>(b), k, n, panel);
+    if (layout == RightLayout::columns_contiguous) return pack_right_cols<Element>(data, A::template flat_step<depth>(b), k, n, panel);
+  }
+  for (int j = 0; j < n; ++j) {
+    index[column] = at + j;
+    evaluate_row<P, right, depth, no_statistics>(b, index, scratch + j * k);
+  }
+  index[column] = at;
+  pack_right_rows<Element>(static_cast<const float*>(scratch), k, k, n, panel);
+}
+
+}  // namespace weft::cpu

@@ -1,0 +1,54 @@
+// compiled_model: makes a CompiledModel of a model type. This is where kernels are instantiated: include it in one .cpp file per type and format.
+#pragma once
+#include <optional>
+
+#include "weft/cpu/executor.hpp"
+#include "weft/generate/language_model.hpp"
+#include "weft/generate/model_session.hpp"
+#include "weft/models/describe.hpp"
+#include "weft/plan/explain.hpp"
+
+namespace weft {
+
+template <class Model, class Format> class CpuModel final : public LanguageModel {
+ public:
+  CpuModel(const ModelConfig& config, const DecoderDims& dims, Weights weights, int threads)
+      : LanguageModel(std::move(weights)), config_(config), dims_(dims), executor_(threads) {}
+
+  std::unique_ptr<Session> start(const SessionSettings& settings) override {
+    return std::make_unique<ModelSession<Model, Format, cpu::Executor>>(config_, dims_, weights_, executor_, settings);
+  }
+  int threads() const override { return executor_.threads(); }
+
+  static std::unique_ptr<LanguageModel> load(const ModelConfig& config, Checkpoint checkpoint, int threads, const LoadProgress& progress) {
+    check_dims(Model::name.text, Model::dims, config);
+    const DecoderDims dims = dims_of(config);
+    const TiedHead tie = {Model::embedding_path.text, Model::head_path.text, config.tied};
+    auto weights = Weights::load(std::move(checkpoint), Model::template parameters<Format>(dims), tie, progress);
+    return std::make_unique<CpuModel>(config, dims, std::move(weights), threads);
+  }
+
+ private:
+  const ModelConfig config_;
+  const DecoderDims dims_;
+  cpu::Executor executor_;
+};
+
+template <class Model, class Format> CompiledModel compiled_model() {
+  constexpr bool has_qkv_bias = Model::parameters().find("model.layers.#.self_attn.q_proj.bias") >= 0;
+  CompiledModel model;
+  model.name = Model::name.text;
+  model.dims = Model::dims;
+  model.has_qkv_bias = has_qkv_bias;
+  model.format = Format::formats.activation;
+  model.instruction_set = name_of(cpu::isa);
+  model.size = [](const DecoderDims& dims) { return Model::template size<Format>(dims); };
+  model.describe = [](const DecoderDims& dims) { return describe<Model, Format>(dims); };
+  model.explain = [] {
+    return explain<EmbedProgram<Model, Format>>() + explain<LayerProgram<Model, Format>>() + explain<HeadProgram<Model, Format>>();
+  };
+  model.load = &CpuModel<Model, Format>::load;
+  return model;
+}
+
+}  // namespace weft

@@ -1,0 +1,72 @@
+// language_model: a model that is loaded and can run, whatever its type: what a program that generates text works with.
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "weft/generate/model_dims.hpp"
+#include "weft/generate/session.hpp"
+#include "weft/generate/weights.hpp"
+#include "weft/models/model_size.hpp"
+
+namespace weft {
+
+// Weights and threads. Sessions of one model share both: they take turns, and the model outlives them.
+class LanguageModel {
+ public:
+  explicit LanguageModel(Weights weights) : weights_(std::move(weights)) {}
+  LanguageModel(const LanguageModel&) = delete;
+  LanguageModel& operator=(const LanguageModel&) = delete;
+  virtual ~LanguageModel() = default;
+
+  virtual std::unique_ptr<Session> start(const SessionSettings& settings) = 0;
+  virtual int threads() const = 0;
+  const Weights& weights() const { return weights_; }
+
+ protected:
+  const Weights weights_;
+};
+
+// A model type whose kernels are part of the program, and what it can do before weights are there.
+struct CompiledModel {
+  std::string name;        // of the type, as "Qwen2.5-0.5B"
+  DecoderDims dims;        // sizes in the type
+  bool has_qkv_bias = false;
+  DType format{};          // of weights, cache and activations
+  const char* instruction_set = "";
+  ModelSize (*size)(const DecoderDims&) = nullptr;
+  std::string (*describe)(const DecoderDims&) = nullptr;
+  std::string (*explain)() = nullptr;
+  // `threads`: 0 takes as many as the machine has
+  std::unique_ptr<LanguageModel> (*load)(const ModelConfig&, Checkpoint, int threads, const LoadProgress&) = nullptr;
+
+  bool is_static() const { return dims.is_closed(); }
+  std::string type_text() const {
+    return name + (is_static() ? ", all sizes in the type" : ", head_dim " + std::to_string(dims.head_dim) + " in the type, other sizes at run time");
+  }
+};
+
+// The type that runs a config: one with exactly its sizes if there is one, else one that leaves them open.
+// Throws Error that says what is compiled in when there is neither, and for what no type computes.
+inline const CompiledModel& choose_model(std::span<const CompiledModel> compiled, const ModelConfig& config, DType format) {
+  if (config.yarn) throw Error("config.json: rope_scaling \"yarn\" is not supported; without it the context is that of the pre-training");
+  if (config.output_bias) throw Error("config.json: field \"attention_bias\": expected false, found true: a bias after attention is not supported");
+  const DecoderDims dims = dims_of(config);
+  const CompiledModel* open = nullptr;
+  std::string known;
+  for (const auto& model : compiled) {
+    if (model.format != format || model.has_qkv_bias != config.qkv_bias) continue;
+    if (model.dims == dims) return model;
+    if (model.is_static()) continue;
+    if (model.dims.head_dim == dims.head_dim) open = &model;
+    known += (known.empty() ? "" : ", ") + std::to_string(model.dims.head_dim);
+  }
+  if (!open)
+    throw Error("config.json: head_dim is " + std::to_string(dims.head_dim) + ", and no model type for it is compiled in; for " + config.model_type + " in " +
+                name_of(format) + " there is head_dim " + (known.empty() ? "none" : known));
+  return *open;
+}
+
+}  // namespace weft

@@ -1,0 +1,163 @@
+// weights: the tensors of a checkpoint, bound to the parameters of a model by their paths. A tensor stored as the model wants it is used where
+// it lies in the mapped file; another format is converted once.
+#pragma once
+#include <cstring>
+#include <functional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "weft/core/tensor.hpp"
+#include "weft/generate/convert.hpp"
+#include "weft/io/checkpoint.hpp"
+#include "weft/models/parameters.hpp"
+
+namespace weft {
+
+// bytes of the checkpoint done so far, and all of them
+using LoadProgress = std::function<void(std::uint64_t, std::uint64_t)>;
+
+// The paths of the two parameters that a model may tie, and whether its config says so.
+struct TiedHead {
+  std::string embedding, head;
+  bool tied = false;
+};
+
+class Weights {
+ public:
+  // Binds every parameter of `table`. Tensors that the model does not have are ignored. Where the config ties the head, a file may still hold
+  // both tensors: if they differ the file's head is used; if it holds one of them, that one serves as both.
+  // Throws one Error that lists every tensor that is missing, of another shape, or of a type that is no f32, f16 or bf16.
+  static Weights load(Checkpoint checkpoint, const ParameterTable& table, const TiedHead& tie, const LoadProgress& progress = {}) {
+    return Weights(std::move(checkpoint), table, tie, progress);
+  }
+
+  // dense row-major elements of row `row` of the table; `block` counts the repeated layers
+  const std::byte* data(int row, long block) const { return data_[static_cast<std::size_t>(first_[static_cast<std::size_t>(row)] + block)]; }
+  const ParameterTable& table() const { return table_; }
+  bool head_is_tied() const { return head_is_tied_; }  // the head shares the embedding's memory
+  std::uint64_t converted_bytes() const { return converted_bytes_; }
+  std::span<const std::string> warnings() const { return warnings_; }
+
+ private:
+  Weights(Checkpoint checkpoint, const ParameterTable& table, const TiedHead& tie, const LoadProgress& progress)
+      : checkpoint_(std::move(checkpoint)), table_(table) {
+    std::vector<const TensorInfo*> tensor = find_all(tie);
+    refuse_misfits();
+    for (const auto& file : checkpoint_.files()) file.file().will_need();
+    std::uint64_t done = 0, total = 0;
+    for (const auto* t : tensor) total += t->data.size();
+    std::vector<std::pair<const TensorInfo*, const std::byte*>> shared;  // tensors that two parameters read
+    std::size_t next = 0;
+    for (int r = 0; r < table_.rows; ++r) {
+      first_.push_back(static_cast<long>(data_.size()));
+      if (table_.row[r].role != Role::parameter) continue;
+      const bool may_be_shared = table_.row[r].path.text == tie.embedding || table_.row[r].path.text == tie.head;
+      for (long block = 0; block < table_.row[r].blocks; ++block) {
+        const TensorInfo* t = tensor[next++];
+        const std::byte* ready = nullptr;
+        for (const auto& [known, data] : shared)
+          if (known == t) ready = data;
+        if (!ready) ready = prepare(*t, table_.row[r].dtype);
+        if (may_be_shared) shared.emplace_back(t, ready);
+        data_.push_back(ready);
+        done += t->data.size();
+        if (progress) progress(done, total);
+      }
+    }
+  }
+
+  // one tensor per parameter and block, in the order of the table; nullptr where one does not fit
+  std::vector<const TensorInfo*> find_all(const TiedHead& tie) {
+    std::vector<const TensorInfo*> found;
+    for (int r = 0; r < table_.rows; ++r) {
+      const ParameterRow& row = table_.row[r];
+      if (row.role != Role::parameter) continue;
+      for (long block = 0; block < row.blocks; ++block) {
+        const std::string name = checkpoint_name(row.path.text, block);
+        const TensorInfo* tensor = name == tie.head || name == tie.embedding ? find_tied(name, tie) : checkpoint_.find(name);
+        found.push_back(tensor && fits(*tensor, name, row) ? tensor : nullptr);
+        if (!tensor) misfit(name, "expected " + shape_of(row) + ", but the checkpoint does not have it");
+      }
+    }
+    return found;
+  }
+  const TensorInfo* find_tied(const std::string& name, const TiedHead& tie) {
+    const TensorInfo *embedding = checkpoint_.find(tie.embedding), *head = checkpoint_.find(tie.head);
+    if (!tie.tied) return name == tie.head ? head : embedding;
+    if (!embedding || !head) {
+      head_is_tied_ = true;
+      return embedding ? embedding : head;
+    }
+    head_is_tied_ = embedding->type == head->type && embedding->data.size() == head->data.size() &&
+                    std::memcmp(embedding->data.data(), head->data.data(), head->data.size()) == 0;
+    if (head_is_tied_) return embedding;
+    if (name == tie.head)
+      warnings_.push_back(place_of(*head) + ": the config ties " + tie.head + " to " + tie.embedding + ", but both are here and differ; each is used as it is");
+    return name == tie.head ? head : embedding;
+  }
+
+  bool fits(const TensorInfo& tensor, const std::string& name, const ParameterRow& row) {
+    bool same = tensor.shape.size() == static_cast<std::size_t>(row.rank);
+    for (int d = 0; same && d < row.rank; ++d) same = tensor.shape[static_cast<std::size_t>(d)] == static_cast<std::uint64_t>(row.extent[d]);
+    if (!same) {
+      misfit(name, "expected " + shape_of(row) + ", found " + shape_text(tensor.shape) + " in " + place_of(tensor));
+      return false;
+    }
+    const auto type = as_dtype(tensor.type);
+    if (!type || *type == DType::i32) {
+      misfit(name, "expected F32, F16 or BF16, found " + std::string(name_of(tensor.type)) + " in " + place_of(tensor));
+      return false;
+    }
+    return true;
+  }
+  void misfit(const std::string& tensor, const std::string& problem) {
+    constexpr std::size_t shown = 10;
+    if (misfits_++ < shown) problems_ += "\n  tensor \"" + tensor + "\": " + problem;
+  }
+  void refuse_misfits() const {
+    if (misfits_ == 0) return;
+    const std::string place = checkpoint_.files().size() == 1 ? checkpoint_.files()[0].path().string() : checkpoint_.directory().string();
+    const std::string list = misfits_ == 1 ? " " + problems_.substr(problems_.find("tensor")) : problems_;
+    throw Error(place + ": " + (misfits_ == 1 ? "one tensor does" : std::to_string(misfits_) + " tensors do") + " not fit the model:" + list +
+                (misfits_ > 10 ? "\n  and " + std::to_string(misfits_ - 10) + " more" : ""));
+  }
+  std::string place_of(const TensorInfo& tensor) const {
+    for (const auto& file : checkpoint_.files())
+      if (file.find(tensor.name) == &tensor) return file.path().string();
+    return checkpoint_.directory().string();
+  }
+
+  const std::byte* prepare(const TensorInfo& tensor, DType wanted) {
+    const DType stored = *as_dtype(tensor.type);
+    const auto element = static_cast<std::size_t>(bytes_of(wanted));
+    if (stored == wanted && reinterpret_cast<std::uintptr_t>(tensor.data.data()) % element == 0) {
+      read_pages(tensor.data);
+      return tensor.data.data();
+    }
+    converted_.emplace_back(tensor.data.size() / static_cast<std::size_t>(bytes_of(stored)) * element);
+    convert(stored, tensor.data, wanted, converted_.back().data());
+    converted_bytes_ += converted_.back().size();
+    return converted_.back().data();
+  }
+  // Brings a tensor into memory now, so that loading is when a user waits for the disk, and not the first answer.
+  static void read_pages(std::span<const std::byte> bytes) {
+    constexpr std::size_t page = 4096;
+    const volatile std::byte* data = bytes.data();
+    for (std::size_t at = 0; at < bytes.size(); at += page) static_cast<void>(data[at]);
+  }
+
+  Checkpoint checkpoint_;  // keeps the files mapped
+  ParameterTable table_;
+  std::vector<long> first_;  // by row: its first entry in data_
+  std::vector<const std::byte*> data_;
+  std::vector<Memory> converted_;
+  std::uint64_t converted_bytes_ = 0;
+  bool head_is_tied_ = false;
+  std::vector<std::string> warnings_;
+  std::size_t misfits_ = 0;
+  std::string problems_;
+};
+
+}  // namespace weft

@@ -1,0 +1,81 @@
+// parameters: what a model stores, read from the types of its programs: every parameter and state with its name, shape and format.
+#pragma once
+#include <weft/plan/plan.hpp>
+
+#include <string>
+#include <string_view>
+
+namespace weft {
+
+// One tensor of a model, or one per block of a repeated layer: then its path has a '#' for the number of the block.
+struct ParameterRow {
+  Role role{};  // parameter or state
+  Name path{};
+  DType dtype{};
+  int rank = 0;
+  long extent[max_rank]{};  // as the checkpoint stores it; runtime where only a running sequence knows it (the rows of a cache)
+  long blocks = 1;          // how many tensors share this row
+
+  constexpr long size() const {  // elements of one tensor; of a state: per row
+    long n = 1;
+    for (int d = 0; d < rank; ++d) n *= extent[d] == runtime ? 1 : extent[d];
+    return n;
+  }
+  constexpr bool is_repeated() const {
+    for (const char* c = path.text; *c; ++c)
+      if (*c == '#') return true;
+    return false;
+  }
+};
+
+struct ParameterTable {
+  static constexpr int capacity = 40;
+  ParameterRow row[capacity];
+  int rows = 0;
+
+  // the number of a path as it stands in the type, '#' included; -1 if there is none
+  constexpr int find(std::string_view path) const {
+    for (int i = 0; i < rows; ++i)
+      if (path == row[i].path.text) return i;
+    return -1;
+  }
+};
+
+// Adds the tensors of these roles that program P reads or writes. `dims` knows the extents of the axes that are open in the type.
+template <class P, class Dims> constexpr void add_parameters(ParameterTable& rows, const Dims& dims, auto... roles) {
+  constexpr const auto& table = Compiled<P>::table;
+  for (int i = 0; i < table.leaves; ++i) {
+    const LeafRecord& leaf = table.leaf[i];
+    if (!((leaf.role == roles) || ...) || rows.find(leaf.path.text) >= 0) continue;
+    ParameterRow r;
+    r.role = leaf.role;
+    r.path = leaf.path;
+    r.dtype = leaf.dtype;
+    r.rank = leaf.rank;
+    for (int d = 0, a = 0; d < leaf.rank; ++d) {
+      r.extent[d] = 1;
+      for (int k = 0; k < leaf.axes_in[d]; ++k, ++a) {
+        const AxisRecord& axis = table.axis[leaf.axis[a]];
+        const long e = axis.extent == runtime ? dims.extent_of(axis.name) : axis.extent;
+        r.extent[d] = e == runtime || r.extent[d] == runtime ? runtime : r.extent[d] * e;
+      }
+    }
+    if (r.is_repeated()) r.blocks = dims.layers;
+    rows.row[rows.rows++] = r;
+  }
+}
+
+// the name in the checkpoint: "model.layers.#.mlp.up_proj.weight" of block 3 is "model.layers.3.mlp.up_proj.weight"
+inline std::string checkpoint_name(std::string_view path, long block) {
+  std::string name(path);
+  if (const auto at = name.find('#'); at != name.npos) name.replace(at, 1, std::to_string(block));
+  return name;
+}
+
+inline std::string shape_of(const ParameterRow& row) {
+  std::string text = "[";
+  for (int d = 0; d < row.rank; ++d) text += (d ? ", " : "") + (row.extent[d] == runtime ? std::string("token") : std::to_string(row.extent[d]));
+  return text + "]";
+}
+
+}  // namespace weft

@@ -1,0 +1,205 @@
+// cost: bytes and FLOPs of the kernels of a plan, as polynomials in the extents of axes. They count what any executor has to move and compute:
+// each tensor is read once by a kernel, however often its tiles meet it; gathers read the rows they pick. A stream is counted over all keys; a
+// causal mask leaves about half of them. Rounding, positions and what depends on no axis cost nothing.
+#pragma once
+#include <weft/core/error.hpp>
+#include <weft/plan/plan.hpp>
+
+namespace weft {
+
+// coefficient * product of the extents of some axes, an axis as often as it occurs
+struct Monomial {
+  static constexpr int capacity = 10;
+  long coefficient = 1;
+  short axis[capacity]{};  // numbers of axes in the plan, ascending; the extents of Tiles are in the coefficient
+  short axes = 0;
+
+  constexpr void multiply(short a) {
+    if (axes == capacity) throw Error("a cost has more than ten axes in one product");
+    int i = axes++;
+    for (; i > 0 && axis[i - 1] > a; --i) axis[i] = axis[i - 1];
+    axis[i] = a;
+  }
+  constexpr bool same_axes(const Monomial& other) const {
+    if (axes != other.axes) return false;
+    for (int i = 0; i < axes; ++i)
+      if (axis[i] != other.axis[i]) return false;
+    return true;
+  }
+};
+
+struct Polynomial {
+  static constexpr int capacity = 32;
+  Monomial term[capacity]{};
+  int terms = 0;
+
+  constexpr void add(const Monomial& m) {
+    if (m.coefficient == 0) return;
+    for (int i = 0; i < terms; ++i)
+      if (term[i].same_axes(m)) {
+        term[i].coefficient += m.coefficient;
+        return;
+      }
+    if (terms == capacity) throw Error("a cost has more than 32 terms");
+    term[terms++] = m;
+  }
+  constexpr Polynomial& operator+=(const Polynomial& other) {
+    for (int i = 0; i < other.terms; ++i) add(other.term[i]);
+    return *this;
+  }
+  // the value, given the extent of each axis of the plan by its number (as Binding::extent holds them)
+  constexpr long evaluate(const long* extent) const {
+    long sum = 0;
+    for (int i = 0; i < terms; ++i) {
+      long product = term[i].coefficient;
+      for (int k = 0; k < term[i].axes; ++k) product *= extent[term[i].axis[k]];
+      sum += product;
+    }
+    return sum;
+  }
+};
+
+struct Cost {
+  Polynomial read, written, flops;  // bytes, bytes, operations
+  constexpr Cost& operator+=(const Cost& other) {
+    read += other.read;
+    written += other.written;
+    flops += other.flops;
+    return *this;
+  }
+};
+
+// what a kernel of a plan costs
+template <class Plan> struct CostModel {
+  const Plan& plan;
+
+  constexpr void multiply(Monomial& m, Mask axes) const {
+    for (short a = 0; a < plan.axes; ++a)
+      if (axes & bit(a)) {
+        if (plan.axis[a].record.tile)
+          m.coefficient *= plan.axis[a].record.extent;
+        else
+          m.multiply(plan.axis[a].origin);  // an axis renamed apart has the extent of its origin
+      }
+  }
+  constexpr Monomial product(Mask axes, long coefficient) const {
+    Monomial m;
+    m.coefficient = coefficient;
+    multiply(m, axes);
+    return m;
+  }
+  // the elements of a tensor that index forms reach: those of each dimension are the combinations of its axes
+  constexpr Monomial elements(const IndexForm* at, int rank, int except, long coefficient) const {
+    Monomial m;
+    m.coefficient = coefficient;
+    for (int d = 0; d < rank; ++d)
+      if (d != except) multiply(m, at[d].axes());
+    return m;
+  }
+
+  // ---- the nodes of a kernel, each once
+  struct Nodes {
+    bool has[sizeof(Plan::node) / sizeof(Node)]{};
+  };
+  constexpr void collect(Nodes& found, short n) const {
+    if (n < 0 || found.has[n]) return;
+    found.has[n] = true;
+    for (int k = 0; k < plan.node[n].operands; ++k) collect(found, plan.node[n].operand[k]);
+  }
+  constexpr Nodes nodes_of(int kernel) const {
+    Nodes found;
+    const Kernel& k = plan.kernel[kernel];
+    for (int g = 0; g < k.segments; ++g)
+      for (int s = 0; s < k.segment[g].stores; ++s) {
+        collect(found, plan.store[k.segment[g].store[s]].node);
+        collect(found, plan.store[k.segment[g].store[s]].index);
+      }
+    return found;
+  }
+
+  // ---- bytes that a kernel reads of one tensor. Different views of it are counted as different elements, but never more than the tensor has.
+  constexpr Polynomial bytes_read(const Nodes& nodes, int leaf) const {
+    Polynomial sum;
+    for (int n = 0; n < plan.nodes; ++n) {
+      const Node& x = plan.node[n];
+      if (!nodes.has[n] || x.leaf != leaf || (x.kind != NodeKind::leaf && x.kind != NodeKind::gather) || repeated(nodes, n)) continue;
+      const Monomial m = x.kind == NodeKind::gather ? picked(x) : elements(x.at, x.rank, -1, bytes_of(x.dtype));
+      if (reads_all(x)) {
+        Polynomial whole;
+        whole.add(m);
+        return whole;
+      }
+      sum.add(m);
+    }
+    return sum;
+  }
+  constexpr Monomial picked(const Node& gather) const {
+    Monomial m = elements(gather.at, gather.rank, gather.dimension, bytes_of(gather.dtype));
+    multiply(m, plan.node[gather.operand[0]].axes);
+    return m;
+  }
+  // the same elements, read by an earlier node (of another version of the tensor)
+  constexpr bool repeated(const Nodes& nodes, int n) const {
+    for (int i = 0; i < n; ++i) {
+      const Node &a = plan.node[i], &b = plan.node[n];
+      if (!nodes.has[i] || a.kind != b.kind || a.leaf != b.leaf || a.rank != b.rank) continue;
+      bool same = a.kind == NodeKind::leaf || a.operand[0] == b.operand[0];
+      for (int d = 0; d < a.rank; ++d) same &= a.at[d] == b.at[d];
+      if (same) return true;
+    }
+    return false;
+  }
+  // no dimension is picked by a constant; a selected half of a split dimension has another extent than its declaration
+  constexpr bool reads_all(const Node& x) const {
+    if (x.kind != NodeKind::leaf) return false;
+    for (int d = 0; d < x.rank; ++d) {
+      if (x.at[d].terms == 0 || x.at[d].constant != 0) return false;
+      const long declared = x.leaf < plan.leaves ? declared_extent(x, d) : plan.axis[plan.temporary[x.leaf - plan.leaves].axis[d]].record.extent;
+      if (x.at[d].terms == 1 && plan.axis[x.at[d].term[0].axis].record.extent != declared) return false;
+    }
+    return true;
+  }
+  const LeafRecord* leaf = nullptr;
+  constexpr long declared_extent(const Node& x, int d) const { return plan.axis[leaf[x.leaf].axis[d]].record.extent; }
+
+  constexpr Polynomial bytes_written(const Store& s) const {
+    Monomial m = elements(s.at, s.rank, s.dimension, bytes_of(s.dtype));
+    if (s.index >= 0) multiply(m, plan.node[s.index].axes);
+    Polynomial p;
+    p.add(m);
+    return p;
+  }
+
+  constexpr Cost of(int kernel) const {
+    Cost c;
+    const Nodes nodes = nodes_of(kernel);
+    for (int n = 0; n < plan.nodes; ++n) {
+      if (!nodes.has[n]) continue;
+      const Node& x = plan.node[n];
+      if (x.kind == NodeKind::contract)
+        c.flops.add(product(x.axes | x.bound, 2));
+      else if (x.kind == NodeKind::reduce)
+        c.flops.add(product(x.axes | x.bound, x.operands));
+      else if (x.kind == NodeKind::map && x.axes)
+        c.flops.add(product(x.axes, 1));
+    }
+    for (int l = 0; l < plan.leaves + plan.temporaries; ++l) c.read += bytes_read(nodes, l);
+    const Kernel& k = plan.kernel[kernel];
+    for (int g = 0; g < k.segments; ++g)
+      for (int s = 0; s < k.segment[g].stores; ++s) c.written += bytes_written(plan.store[k.segment[g].store[s]]);
+    return c;
+  }
+};
+template <class P> constexpr auto cost_model() {
+  return CostModel<std::remove_const_t<decltype(Compiled<P>::plan)>>{Compiled<P>::plan, Compiled<P>::table.leaf};
+}
+
+// A contraction counts 2 for each multiply-add, a Map and a reduction 1 for each element it is evaluated at (the axes it depends on).
+template <class P> constexpr Cost cost_of(int kernel) { return cost_model<P>().of(kernel); }
+template <class P> constexpr Cost total_cost() {
+  Cost c;
+  for (int k = 0; k < Compiled<P>::plan.kernels; ++k) c += cost_of<P>(k);
+  return c;
+}
+
+}  // namespace weft
