@@ -64,12 +64,12 @@ template <class Model, class Format, class Executor> class ModelSession final : 
       if (b.extent[a] == runtime) set_extent(b, a, extent, table.axis[a].name);
     }
     for (int l = 0; l < table.leaves; ++l) {
-      const std::string_view path = table.leaf[l].path.text;
+      const std::string_view path = text_of(table.leaf[l].path);
       void* data = nullptr;
       if (table.leaf[l].role == Role::parameter)
-        data = const_cast<std::byte*>(weights.data(weights.table().find(path), block));  // a program does not write its parameters
+        data = const_cast<std::byte*>(weights.data(weights.table().find(table.leaf[l].path), block));  // a program does not write its parameters
       else if (table.leaf[l].role == Role::state)
-        data = new_cache(weights.table().row[weights.table().find(path)]);
+        data = new_cache(weights.table().row[weights.table().find(table.leaf[l].path)]);
       else
         data = argument(path, block);
       bind_dense(b, l, data);

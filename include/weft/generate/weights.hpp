@@ -53,7 +53,7 @@ class Weights {
     for (int r = 0; r < table_.rows; ++r) {
       first_.push_back(static_cast<long>(data_.size()));
       if (table_.row[r].role != Role::parameter) continue;
-      const bool may_be_shared = table_.row[r].path.text == tie.embedding || table_.row[r].path.text == tie.head;
+      const bool may_be_shared = text_of(table_.row[r].path) == tie.embedding || text_of(table_.row[r].path) == tie.head;
       for (long block = 0; block < table_.row[r].blocks; ++block) {
         const TensorInfo* t = tensor[next++];
         const std::byte* ready = nullptr;
@@ -75,7 +75,7 @@ class Weights {
       const ParameterRow& row = table_.row[r];
       if (row.role != Role::parameter) continue;
       for (long block = 0; block < row.blocks; ++block) {
-        const std::string name = checkpoint_name(row.path.text, block);
+        const std::string name = checkpoint_name(text_of(row.path), block);
         const TensorInfo* tensor = name == tie.head || name == tie.embedding ? find_tied(name, tie) : checkpoint_.find(name);
         found.push_back(tensor && fits(*tensor, name, row) ? tensor : nullptr);
         if (!tensor) misfit(name, "expected " + shape_of(row) + ", but the checkpoint does not have it");

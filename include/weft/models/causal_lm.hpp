@@ -54,7 +54,7 @@ struct CausalLM<dims_, Embedding<embed, Vocab, Hidden>, Blocks_, Norm, Linear<he
     return table;
   }
   template <class Format = Storage> static constexpr ModelSize size(const Dims& d = dims_) {
-    return size_of_model(parameters<Format>(d), d, embedding_path.text, head_path.text);
+    return size_of_model(parameters<Format>(d), d, embedding_path, head_path);
   }
 
   // ---- constants of a model whose sizes are all part of its type

@@ -27,17 +27,17 @@ template <class P> std::string tree_of_program(const ParameterTable& parameters,
       bool is_here = false;
       for (int r = 0; r < table.count; ++r)
         is_here |= table.record[r].kind == NodeKind::leaf && table.record[r].number == l && table.record[r].call == c;
-      const int row = is_here ? parameters.find(table.leaf[l].path.text) : -1;
+      const int row = is_here ? parameters.find(table.leaf[l].path) : -1;
       if (row < 0) continue;
       const ParameterRow& p = parameters.row[row];
       const bool is_state = p.role == Role::state;
-      own += padded(indent(1) + p.path.text, name_width) + padded(shape_of(p), shape_width) + padded(name_of(p.dtype), 6);
+      own += padded(indent(1) + std::string(text_of(p.path)), name_width) + padded(shape_of(p), shape_width) + padded(name_of(p.dtype), 6);
       own += is_state ? "cache" : is_tied_head && p.rank == 2 ? "tied to the embedding" : grouped(p.size());
       own += "\n";
     }
     const std::string module = table.call[c].module;
-    const bool has_place = table.call[c].path.text != std::string_view(table.call[table.call[c].outer].path.text);
-    text += indent(0) + module + (has_place ? std::string("  ") + table.call[c].path.text : "") + "\n" + own;
+    const bool has_place = !(table.call[c].path == table.call[table.call[c].outer].path);
+    text += indent(0) + module + (has_place ? "  " + std::string(text_of(table.call[c].path)) : std::string()) + "\n" + own;
   }
   return text;
 }

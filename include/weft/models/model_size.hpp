@@ -22,7 +22,7 @@ struct ModelSize {
   constexpr long bytes_per_token(long context) const { return decode_weight_bytes + kv_bytes_per_token * context; }
 };
 
-template <class Dims> constexpr ModelSize size_of_model(const ParameterTable& table, const Dims& dims, std::string_view embedding, std::string_view head) {
+template <class Dims> constexpr ModelSize size_of_model(const ParameterTable& table, const Dims& dims, const Name& embedding, const Name& head) {
   ModelSize s;
   for (int i = 0; i < table.rows; ++i) {
     const ParameterRow& row = table.row[i];
@@ -31,7 +31,7 @@ template <class Dims> constexpr ModelSize size_of_model(const ParameterTable& ta
       s.kv_bytes_per_token += bytes;
       continue;
     }
-    const bool is_head = head == row.path.text, is_embedding = embedding == row.path.text;
+    const bool is_head = row.path == head, is_embedding = row.path == embedding;
     if (!(is_head && dims.tied)) {
       s.parameters += elements;
       s.weight_bytes += bytes;

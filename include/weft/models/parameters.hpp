@@ -7,6 +7,9 @@
 
 namespace weft {
 
+// the characters of a name (by counting: g++ 12 warns wrongly about strlen of constants inside tables)
+constexpr std::string_view text_of(const Name& name) { return {name.text, static_cast<std::size_t>(name.length())}; }
+
 // One tensor of a model, or one per block of a repeated layer: then its path has a '#' for the number of the block.
 struct ParameterRow {
   Role role{};  // parameter or state
@@ -34,9 +37,9 @@ struct ParameterTable {
   int rows = 0;
 
   // the number of a path as it stands in the type, '#' included; -1 if there is none
-  constexpr int find(std::string_view path) const {
+  constexpr int find(const Name& path) const {
     for (int i = 0; i < rows; ++i)
-      if (path == row[i].path.text) return i;
+      if (row[i].path == path) return i;
     return -1;
   }
 };
@@ -46,7 +49,7 @@ template <class P, class Dims> constexpr void add_parameters(ParameterTable& row
   constexpr const auto& table = Compiled<P>::table;
   for (int i = 0; i < table.leaves; ++i) {
     const LeafRecord& leaf = table.leaf[i];
-    if (!((leaf.role == roles) || ...) || rows.find(leaf.path.text) >= 0) continue;
+    if (!((leaf.role == roles) || ...) || rows.find(leaf.path) >= 0) continue;
     ParameterRow r;
     r.role = leaf.role;
     r.path = leaf.path;

@@ -9,6 +9,8 @@ struct Root {
   short node = -1;
   Store store;
   bool streams = false;
+  bool copies = false;  // its value was made by another root, into a temporary
+  constexpr short top() const { return copies ? short{-1} : node; }  // the node whose own mark does not count
 };
 
 template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
@@ -67,7 +69,7 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
   // ---- materialise a node: a mark on its record, and a root that stores it
   constexpr void cut(short n, const char* reason) {
     const short record = node[n].record;
-    if (this->cut_of_record[record] >= 0) return;
+    if (this->is_cut(n)) return;
     if (temporaries == 16 || roots == 24) return fail(PlanProblem::expression_is_too_large);
     Temporary t;
     t.dtype = format_of_value(n);
@@ -79,10 +81,23 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
     r.store.rank = t.rank;
     r.store.reason = reason;
     for (int d = 0; d < t.rank; ++d) r.store.at[d] = home[t.axis[d]];
+    restore_versions(node[n].versions);
     r.node = lower(record);
     temporary[temporaries] = t;
+    this->cut_value[temporaries] = {node[n].versions, this->cut_of_record[record]};
     this->cut_of_record[record] = static_cast<short>(temporaries++);
     root[roots++] = r;
+  }
+  // the versions of leaves as they were after some statements
+  constexpr void restore_versions(std::uint16_t after) {
+    short past[32]{};
+    for (int q = 0; q < table.statements; ++q)
+      if (after >> q & 1) past[table.record[table.statement[q].target].number] = this->version_after[q];
+    for (int l = 0; l < table.leaves; ++l)
+      if (this->version[l] != past[l]) {
+        this->version[l] = past[l];
+        this->lowered_count = 0;
+      }
   }
   // the smallest format that holds a value exactly: what was rounded last, on every path of a Stack
   constexpr DType format_of_value(short n) const {
@@ -116,6 +131,8 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
       const char* reason = first_problem(i, cuts);
       if (!cuts.count) return;
       for (int k = 0; k < cuts.count; ++k) cut(cuts.member[k], reason);
+      root[i].copies = cuts.has(root[i].node);
+      if (root[i].copies) return;
     }
     fail(PlanProblem::expression_is_too_large);
   }
@@ -127,14 +144,17 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
     for (int k = 0; k < contractions.count; ++k)
       if (const char* reason = contraction_problem(contractions.member[k], contractions.count, i, cuts)) return reason;
     if (contractions.count && !this->is_epilogue(top, top)) {
-      for (int k = 0; k < node[top].operands; ++k) {
-        const NodeSet f = this->frontier(node[top].operand[k]);
-        for (int j = 0; j < f.count; ++j) cuts.add(f.member[j]);
-      }
+      cuts = this->frontier_below(top);
       if (node[top].kind == NodeKind::map || cuts.count) return "a reduction needs the whole output row of a contraction: the row is saved";
     }
     if (!contractions.count)
       if (const char* reason = this->row_problem(top, cuts)) return reason;
+    if (contractions.count) {
+      const NodeSet r = this->reductions(top, top);
+      for (int k = 0; k < r.count; ++k)
+        if (!this->contracts(r.member[k])) cuts.add(r.member[k]);
+      if (cuts.count) return "an epilogue sees one tile of a row, not a statistic of a stored tensor: saved";
+    }
     if (const char* reason = narrow_problem(i, contractions, cuts)) return reason;
     return overwrite_problem(i, contractions, cuts);
   }

@@ -29,8 +29,18 @@ template <class Table, int capacity> struct Legality : NormalForm<Table, capacit
   }
 
   // ---- marks
-  short cut_of_record[Table::capacity]{};  // the temporary that holds the value of a record, or -1
-  constexpr bool is_cut(short n) const { return node[n].record >= 0 && cut_of_record[node[n].record] >= 0; }
+  short cut_of_record[Table::capacity]{};  // the last temporary that holds a value of a record, or -1
+  struct Cut {
+    std::uint16_t versions = 0;  // what the value was computed from
+    short earlier = -1;          // another temporary of the same record
+  };
+  Cut cut_value[16];
+  constexpr short cut_of(short n) const {  // the temporary that holds the value of a node, or -1
+    short t = node[n].record >= 0 ? cut_of_record[node[n].record] : short{-1};
+    while (t >= 0 && cut_value[t].versions != node[n].versions) t = cut_value[t].earlier;
+    return t;
+  }
+  constexpr bool is_cut(short n) const { return cut_of(n) >= 0; }
   // operands as the planner sees them: none below a cut (except below the node that is being planned, whose own mark does not count)
   constexpr int visible_operands(short n, short root) const { return n != root && is_cut(n) ? 0 : node[n].operands; }
 
@@ -129,8 +139,17 @@ template <class Table, int capacity> struct Legality : NormalForm<Table, capacit
   // ---- what to materialise of an expression that cannot stay whole: its frontier, the highest nodes that are legal epilogues; those that are
   // pointwise in other frontier nodes are recomputed from them
   constexpr NodeSet frontier(short n) {
-    NodeSet all, kept;
+    NodeSet all;
     collect_frontier(n, all);
+    return without_pointwise(all);
+  }
+  constexpr NodeSet frontier_below(short n) {
+    NodeSet all;
+    for (int k = 0; k < node[n].operands; ++k) collect_frontier(node[n].operand[k], all);
+    return without_pointwise(all);
+  }
+  constexpr NodeSet without_pointwise(const NodeSet& all) const {
+    NodeSet kept;
     for (int i = 0; i < all.count; ++i)
       if (all.count == 1 || sees_contraction_itself(all.member[i], all, all.member[i])) kept.add(all.member[i]);
     return kept;

@@ -2,6 +2,8 @@
 #pragma once
 #include <weft/plan/plan_value.hpp>
 
+#include <algorithm>
+
 namespace weft {
 
 // a small set of nodes
@@ -109,10 +111,11 @@ template <class Table, int capacity> struct NormalForm {
     return e;
   }
   // an environment counts only on the axes that the record has; else pairs of record and environment multiply
-  constexpr short restricted(const Environment& e, Mask to) {
+  constexpr bool is_copy(const IndexForm& f) const { return f.terms == 1 && f.term[0].axis >= table.axes && f.is_axis(f.term[0].axis); }
+  constexpr short restricted(const Environment& e, Mask to, Mask bound) {
     Environment r;
     for (int i = 0; i < e.count; ++i)
-      if ((to & bit(e.from[i])) && !(e.to[i] == home[e.from[i]])) {
+      if (((to & bit(e.from[i])) && !(e.to[i] == home[e.from[i]])) || ((bound & bit(e.from[i])) && is_copy(e.to[i]))) {
         r.from[r.count] = e.from[i];
         r.to[r.count++] = e.to[i];
       }
@@ -147,6 +150,21 @@ template <class Table, int capacity> struct NormalForm {
     return free_axes_of[i] = m;
   }
 
+  // Axes that a record binds, itself or below. Where the environment has renamed one apart, they take the copy's name: so a statistic keeps the
+  // axis of the row that it belongs to.
+  Mask bound_axes_of[Table::capacity]{};
+  bool bound_axes_known[Table::capacity]{};
+  constexpr Mask bound_axes(short i) {
+    if (bound_axes_known[i]) return bound_axes_of[i];
+    const Record& r = table.record[i];
+    Mask m = 0;
+    for (int k = 0; k < r.operands; ++k) m |= bound_axes(r.operand[k]);
+    if (r.kind == NodeKind::reduce || r.kind == NodeKind::contract)
+      for (int d = 0; d < r.axes; ++d) m |= bit(r.axis[d]);
+    bound_axes_known[i] = true;
+    return bound_axes_of[i] = m;
+  }
+
   // ---- nodes are hash-consed
   static constexpr int buckets = 64;
   short first_in[buckets]{}, next_in[capacity]{};  // 1-based
@@ -159,8 +177,10 @@ template <class Table, int capacity> struct NormalForm {
   constexpr short intern(Node x) {
     Mask m = 0;
     x.has_contraction = x.kind == NodeKind::contract;
+    x.versions = (x.kind == NodeKind::leaf || x.kind == NodeKind::gather) && x.version > 0 ? statement_of(x.leaf, x.version) : std::uint16_t{0};
     for (int i = 0; i < x.operands; ++i) {
       m |= node[x.operand[i]].axes;
+      x.versions |= node[x.operand[i]].versions;
       x.has_contraction |= node[x.operand[i]].has_contraction;
     }
     if (x.kind != NodeKind::extent)
@@ -181,6 +201,11 @@ template <class Table, int capacity> struct NormalForm {
 
   short version[32]{};  // of each leaf: how many statements have stored to it so far
   short version_after[16]{};  // of each statement's target
+  constexpr std::uint16_t statement_of(short leaf, short stored_version) const {  // which made this version of a leaf, as a bit
+    for (int q = 0; q < table.statements; ++q)
+      if (version_after[q] == stored_version && table.record[table.statement[q].target].number == leaf) return static_cast<std::uint16_t>(1 << q);
+    return 0;
+  }
 
   // ---- 2. lower: the node that a record is, read in an environment
   struct Lowered {
@@ -189,7 +214,7 @@ template <class Table, int capacity> struct NormalForm {
   Lowered lowered[2 * capacity]{};
   int lowered_count = 0;
   constexpr short lower(short record, const Environment& outer) {
-    const short e = restricted(outer, free_axes(record));
+    const short e = restricted(outer, free_axes(record), outer.count ? bound_axes(record) : 0);
     for (int i = lowered_count; i-- > 0;)
       if (lowered[i].record == record && lowered[i].environment == e) return lowered[i].node;
     const short n = lower_new(record, environment[e], e);
@@ -199,13 +224,14 @@ template <class Table, int capacity> struct NormalForm {
   constexpr short lower(short record) { return lower(record, environment[0]); }
 
   constexpr short fresh_of_axis(short a) {  // 3. a bound axis renamed apart
-    for (int i = table.axes; i < axes; ++i)
-      if (axis[i].origin == a) return static_cast<short>(i);
+    const short origin = axis[a].origin;
+    for (int i = std::max<int>(table.axes, a + 1); i < axes; ++i)
+      if (axis[i].origin == origin) return static_cast<short>(i);
     if (axes == max_axes) {
       fail(PlanProblem::expression_is_too_large);
       return a;
     }
-    axis[axes] = {axis[a].record, a};
+    axis[axes] = {axis[a].record, origin};
     home[axes] = IndexForm::of(axes);
     return static_cast<short>(axes++);
   }
@@ -296,7 +322,7 @@ template <class Table, int capacity> struct NormalForm {
         for (int a = 0; a < table.axes; ++a)
           if (free_axes(record) & bit(a)) mentioned |= form_of(e, static_cast<short>(a)).axes();
         for (int d = 0; d < r.axes; ++d) {
-          IndexForm f = home[r.axis[d]];
+          IndexForm f = is_copy(form_of(e, r.axis[d])) ? form_of(e, r.axis[d]) : home[r.axis[d]];
           for (int t = 0; t < f.terms; ++t)
             while (mentioned & bit(f.term[t].axis)) f.term[t].axis = fresh_of_axis(f.term[t].axis);
           x.bound |= f.axes();

@@ -38,7 +38,7 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
   }
   constexpr bool reads_below(short n, short top, short leaf, short version) {
     if (!this->visit(n)) return false;
-    if (n != top && this->is_cut(n)) return table.leaves + this->cut_of_record[node[n].record] == leaf;
+    if (n != top && this->is_cut(n)) return table.leaves + this->cut_of(n) == leaf;
     if ((node[n].kind == NodeKind::leaf || node[n].kind == NodeKind::gather) && node[n].leaf == leaf && node[n].version == version) return true;
     for (int k = 0; k < node[n].operands; ++k)
       if (reads_below(node[n].operand[k], top, leaf, version)) return true;
@@ -47,7 +47,7 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
   constexpr bool must_follow(int later, int earlier) {
     const Store &l = root[later].store, &e = root[earlier].store;
     auto uses = [&](int i, short leaf, short version) {
-      return reads(root[i].node, root[i].node, leaf, version) || (root[i].store.index >= 0 && reads(root[i].store.index, -1, leaf, version));
+      return reads(root[i].node, root[i].top(), leaf, version) || (root[i].store.index >= 0 && reads(root[i].store.index, -1, leaf, version));
     };
     if (uses(later, e.leaf, e.version)) return true;                                                   // read after write
     if (e.leaf == l.leaf && e.version < l.version) return true;                                        // write after write
@@ -90,7 +90,7 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
     return memo[n] = this->intern(x);
   }
   constexpr short temporary_leaf(short n, short fixed_axis, int value) {
-    const short t = this->cut_of_record[node[n].record];
+    const short t = this->cut_of(n);
     const auto& e = this->environment[node[n].environment];
     Node x;
     x.kind = NodeKind::leaf;
@@ -115,7 +115,7 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
   }
 
   constexpr void rebuild_root(Root& r) {
-    r.store.node = rebuild(r.node, r.node);
+    r.store.node = rebuild(r.node, r.top());
     if (r.store.index >= 0) r.store.index = rebuild(r.store.index, -1);
   }
 

@@ -9,7 +9,7 @@ template <class Path> struct one_path_has_two_shapes;
 template <class SplitAxis> struct one_axis_is_split_in_two_ways;
 template <class InnerAxis> struct a_selected_index_cannot_be_divided_by_an_extent_known_only_at_run_time;
 template <class Path> struct statements_wait_for_each_other;
-struct the_program_has_too_many_nodes;
+template <class Program> struct the_program_has_too_many_nodes;
 template <class Problem> struct the_program_cannot_be_planned;
 
 // an axis or a path of a plan, as a type again
@@ -36,7 +36,7 @@ template <class P> constexpr void check_plan() {
   else if constexpr (e.problem == PlanProblem::statements_wait_for_each_other)
     (void)sizeof(the_program_cannot_be_planned<statements_wait_for_each_other<typename path_of_plan<P, e.leaf>::type>>);
   else if constexpr (e.problem == PlanProblem::expression_is_too_large)
-    (void)sizeof(the_program_cannot_be_planned<the_program_has_too_many_nodes>);
+    (void)sizeof(the_program_cannot_be_planned<the_program_has_too_many_nodes<P>>);
 }
 
 }  // namespace weft

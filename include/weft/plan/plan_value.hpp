@@ -19,6 +19,7 @@ struct Node {
   short dimension = -1;  // of a gather: the dimension that operand 0 indexes
   short record = -1, environment = -1;  // where a cut is marked; not part of its identity
   short origin = -1;                    // the record it was read from, for those who name it; nor is this
+  std::uint16_t versions = 0;           // the statements that had stored to the tensors it reads, one bit each
   bool has_contraction = false;
   Mask axes = 0, bound = 0;
   std::uint64_t bits = 0;

@@ -31,6 +31,17 @@ class PatternTranslator {
   static constexpr std::string_view spaces =
       R"(\x{9}-\x{D}\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
 
+  // Letters and numbers that Unicode 15.0 to 16.0 added. Hugging Face tokenizers 0.23 know them, PCRE2 10.42 has the tables of Unicode 14.
+  static constexpr std::string_view later_letters =
+      R"(\x{1C89}\x{1C8A}\x{A7CB}-\x{A7CD}\x{A7DA}-\x{A7DC}\x{105C0}-\x{105F3}\x{10D4A}-\x{10D65}\x{10D6F}-\x{10D85}\x{10EC2}-\x{10EC4})"
+      R"(\x{1123F}\x{11240}\x{11380}-\x{11389}\x{1138B}\x{1138E}\x{11390}-\x{113B5}\x{113B7}\x{113D1}\x{113D3}\x{11BC0}-\x{11BE0}\x{11F02})"
+      R"(\x{11F04}-\x{11F10}\x{11F12}-\x{11F33}\x{1342F}\x{13441}-\x{13446}\x{13460}-\x{143FA}\x{16100}-\x{1611D}\x{16D40}-\x{16D6C})"
+      R"(\x{18CFF}\x{1B132}\x{1B155}\x{1DF25}-\x{1DF2A}\x{1E030}-\x{1E06D}\x{1E4D0}-\x{1E4EB}\x{1E5D0}-\x{1E5ED}\x{1E5F0}\x{2B739})"
+      R"(\x{2EBF0}-\x{2EE5D}\x{31350}-\x{323AF})";
+  static constexpr std::string_view later_numbers =
+      R"(\x{10D40}-\x{10D49}\x{116D0}-\x{116E3}\x{11BF0}-\x{11BF9}\x{11F50}-\x{11F59}\x{16130}-\x{16139}\x{16D70}-\x{16D79})"
+      R"(\x{1CCF0}-\x{1CCF9}\x{1D2C0}-\x{1D2D3}\x{1E4F0}-\x{1E4F9}\x{1E5F1}-\x{1E5FA})";
+
   PatternTranslator(std::string_view pattern, const std::string& place) : pattern_(pattern), place_(place) {}
 
   std::string run() {
@@ -77,15 +88,20 @@ class PatternTranslator {
     }
   }
 
-  void property() {  // a general category, such as \p{L} or \P{Lu}
+  void property() {  // a general category, such as \p{L} or \p{Lu}
     const std::size_t close = rest().find('}');
     if (close == std::string_view::npos) refuse(rest().substr(0, 2));
     const std::string_view name = rest().substr(0, close + 1), category = name.substr(2);
     const bool is_category = category.size() >= 3 && category.size() <= 4 && category[0] == '{' &&
                              std::string_view("CLMNPSZ").find(category[1]) != std::string_view::npos &&
                              (category.size() == 3 || (category[2] >= 'a' && category[2] <= 'z'));
-    if (!is_category) refuse(name);
-    copy(name.size());
+    const std::string_view later = category == "{L}" ? later_letters : category == "{N}" ? later_numbers : "";
+    if (!is_category || (in_class_ && name[1] == 'P' && !later.empty())) refuse(name);
+    if (in_class_ || later.empty()) {
+      replace(name.size(), std::string(name) + std::string(later));
+    } else {
+      replace(name.size(), (name[1] == 'P' ? "[^\\p" : "[\\p") + std::string(category) + std::string(later) + "]");
+    }
   }
 
   void group() {
