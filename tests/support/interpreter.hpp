@@ -37,7 +37,7 @@ template <class P> class Functors {
     else
       return Op::apply(a, b, c);
   }
-  template <int... i> static Function find(short record, std::integer_sequence<int, i...>) {
+  template <int... i> static Function find([[maybe_unused]] short record, std::integer_sequence<int, i...>) {
     Function f = nullptr;
     ((used.record[i] == record ? void(f = &apply<used.record[i]>) : void()), ...);
     return f;
@@ -103,6 +103,7 @@ template <class P> struct Interpreter {
       value_.clear();
     }
   }
+  long extent(int axis) const { return extent_[axis]; }  // of an axis of the table, also of those that no leaf has
 
  private:
   using AxisList = std::vector<int>;

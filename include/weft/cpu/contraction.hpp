@@ -115,10 +115,12 @@ template <class P, int k> struct ContractionKernel {
   static bool is_few(const Binding<P>& b) {
     return count_of<P, rows>(b) <= most_few_rows && !right_operands_are(b, [](RightLayout l) { return l != RightLayout::depth_contiguous; });
   }
+  // enough for these rows and for any fewer
   static std::size_t workspace(const Binding<P>& b, int threads) {
-    Arena arena;
-    layout(b, threads, 0, arena, is_few(b));
-    return arena.used();
+    Arena many, few;
+    layout(b, threads, 0, many, false);
+    layout(b, threads, 0, few, true);
+    return std::max(many.used(), few.used());
   }
 
   static void run(const Binding<P>& b, Worker& worker, std::byte* memory) {

@@ -1,6 +1,7 @@
-// micro_dots: inner products for few rows, read from where the operands lie. They are limited by memory bandwidth: each weight is loaded once for
-// all rows, and the sums of the columns are independent chains.
+// micro_dots: inner products and weighted sums for few rows, read from where the operands lie. Memory bandwidth limits them, so each
+// weight is loaded once for all rows.
 #pragma once
+#include "micro_kernel.hpp"
 
 namespace weft::cpu {
 namespace detail {
@@ -56,8 +57,11 @@ template <int n> WEFT_INLINE void sums(const native::Floats (&v)[n], float* out)
 // out[c * R + r] = sum over k of left[r][k] * weights[c][k]. bf16 times bf16 uses the dot instruction where there is one (then
 // subnormal bf16 count as zero); all other formats are widened to f32.
 //
-// One column after another: neighbouring columns are mostly neighbours in memory, and one long stream is what prefetchers follow. (Zen 4, k = 896,
-// bf16 from memory: 27 GB/s, as fast as a plain read; 11 GB/s with 2, 4 or 8 columns in step, with software prefetches or without.)
+// One column after another: neighbouring columns are mostly neighbours in memory, and one long stream is what prefetchers follow. (Zen 4,
+// one core, k = 896, bf16 from memory: 26 GB/s for 1 and 4 rows, as fast as a plain read, 13 for 8; but 11 GB/s with 2, 4 or 8 columns in step,
+// with software prefetches or without. From the second-level cache 92 GB/s of a plain read's 100.)
+//
+// R * C sums are kept in registers or close by: take C = 4 or 8 for one row, C = 1 or 2 for 8 rows. From about 6 rows on a packed tile is faster.
 template <class L, class W, int R, int C> void dots(const L* const* left, const W* const* weights, long k, float* out) {
   using Along = detail::Along<L, W>;
   constexpr int chains = 2;  // hide the latency of an addition
@@ -82,7 +86,8 @@ template <class L, class W, int R, int C> void dots(const L* const* left, const 
   detail::sums(sum, out);
 }
 
-// out[r * out_stride + i] += factors[r * factor_stride + j] * rows[j * row_stride + i] for r < R, i < n, j = 0, 1, ... count - 1 in this order
+// out[r * out_stride + i] += factors[r * factor_stride + j] * rows[j * row_stride + i] for r < R, i < n and j = 0, 1, ... count - 1, in
+// this order of j
 template <int R, class W>
 void accumulate(float* out, long out_stride, long n, const float* factors, long factor_stride, const W* rows, long row_stride, long count) {
   constexpr int lanes = Packet::lanes, registers = isa >= Isa::avx512 ? 24 : 12;

@@ -1,5 +1,6 @@
 // micro_pack: fills the panels of micro_kernel.hpp from operands in memory, in whatever format and order they lie.
 #pragma once
+#include "micro_kernel.hpp"
 
 namespace weft::cpu {
 namespace detail {

@@ -6,21 +6,17 @@
 // Truth values are lanes of 1 and 0; `select` takes everything but 0 for true.
 //
 // Why not a library. Measured on an AMD EPYC (Zen 4), g++ 12.2 -O3, ns per element; ulp is the largest error over 4 million samples:
-//                       include   exp          log          tanh         sin, |x| <= 1e6       with -march=x86-64-v3 / -v4 it uses
-//   Highway 1.0.3       0.54 s    0.85 1.0ulp  0.42 0.9ulp  0.76 2.8ulp  0.36 21ulp (AVX2: 3%) SSSE3 / SSSE3 (it wants AES besides)
-//   Eigen 3.4           1.83 s
-//   these headers       @INCLUDE@
-// Highway's exp(NaN) is 0, and it runs scalar code for plain x86-64.
+//                     include   exp            log            tanh           sin            sin, |x| <= 1e6
+//   Highway 1.0.3     0.47 s    0.85  1.0 ulp  0.46  0.9 ulp  0.73  2.8 ulp  0.43  2.4 ulp  wrong from 39000 on (AVX2: by 0.03)
+//   these headers     0.34 s    0.36  1.0 ulp  0.52  0.8 ulp  0.65  1.3 ulp  0.44  1.6 ulp  1.9 ulp
+//   Eigen 3.4         1.31 s: out of the question
+// Highway also asks for AES besides the vector flags: -march=x86-64-v3 and -v4 give it SSSE3, plain x86-64 scalar code; its exp(NaN) is 0.
 #pragma once
 #include "../core/dtype.hpp"
 #include "simd_isa.hpp"
-#if defined(WEFT_AVX512)
-#include "simd_avx512.hpp"
-#elif defined(WEFT_AVX2)
 #include "simd_avx2.hpp"
-#else
+#include "simd_avx512.hpp"
 #include "simd_portable.hpp"
-#endif
 
 namespace weft::cpu {
 

@@ -1,11 +1,12 @@
 // The primitives that simd.hpp builds packets from: AVX2 and FMA, 8 lanes; conversions of f16 by F16C where it is enabled.
 #pragma once
+#include "simd_isa.hpp"
+#if defined(WEFT_AVX2)
 #include <immintrin.h>
 
 #include <cstring>
 
 #include "../core/dtype.hpp"
-#include "simd_isa.hpp"
 
 namespace weft::cpu::native {
 
@@ -47,9 +48,9 @@ WEFT_INLINE bool any(Mask m) { return _mm256_movemask_ps((Floats)m) != 0; }
 WEFT_INLINE Floats blend(Mask m, Floats yes, Floats no) { return _mm256_blendv_ps(no, yes, (Floats)m); }
 
 WEFT_INLINE Floats load(const float* p) { return _mm256_loadu_ps(p); }
-WEFT_INLINE Floats load(const float* p, long n) { return _mm256_maskload_ps(p, (__m256i)first(n)); }
+WEFT_INLINE Floats load(const float* p, long n) { return n >= lanes ? load(p) : _mm256_maskload_ps(p, (__m256i)first(n)); }
 WEFT_INLINE void store(float* p, Floats a) { _mm256_storeu_ps(p, a); }
-WEFT_INLINE void store(float* p, Floats a, long n) { _mm256_maskstore_ps(p, (__m256i)first(n), a); }
+WEFT_INLINE void store(float* p, Floats a, long n) { n >= lanes ? store(p, a) : _mm256_maskstore_ps(p, (__m256i)first(n), a); }
 WEFT_INLINE Ints load(const std::int32_t* p) { return (Ints)_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 WEFT_INLINE Ints load(const std::int32_t* p, long n) { return (Ints)_mm256_maskload_epi32(p, (__m256i)first(n)); }
 WEFT_INLINE void store(std::int32_t* p, Ints a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), (__m256i)a); }
@@ -57,14 +58,16 @@ WEFT_INLINE void store(std::int32_t* p, Ints a, long n) { _mm256_maskstore_epi32
 WEFT_INLINE Halves load(const std::uint16_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
 WEFT_INLINE void store(std::uint16_t* p, Halves a) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), a); }
 WEFT_INLINE Halves load(const std::uint16_t* p, long n) {
+  if (n >= lanes) return load(p);
   alignas(16) std::uint16_t t[lanes] = {};
-  std::memcpy(t, p, sizeof(*p) * static_cast<std::size_t>(n < lanes ? n : lanes));
+  std::memcpy(t, p, sizeof(*p) * static_cast<std::size_t>(n));
   return load(t);
 }
 WEFT_INLINE void store(std::uint16_t* p, Halves a, long n) {
+  if (n >= lanes) return store(p, a);
   alignas(16) std::uint16_t t[lanes];
   store(t, a);
-  std::memcpy(p, t, sizeof(*p) * static_cast<std::size_t>(n < lanes ? n : lanes));
+  std::memcpy(p, t, sizeof(*p) * static_cast<std::size_t>(n));
 }
 
 WEFT_INLINE Ints widen(Halves a) { return (Ints)_mm256_cvtepu16_epi32(a); }
@@ -79,3 +82,4 @@ WEFT_INLINE Halves to_f16(Floats a) { return _mm256_cvtps_ph(a, _MM_FROUND_TO_NE
 #endif
 
 }  // namespace weft::cpu::native
+#endif

@@ -1,9 +1,10 @@
 // The primitives that simd.hpp builds packets from: AVX-512 (F, BW, DQ, VL), 16 lanes, tails by mask registers.
 #pragma once
+#include "simd_isa.hpp"
+#if defined(WEFT_AVX512)
 #include <immintrin.h>
 
 #include "../core/dtype.hpp"
-#include "simd_isa.hpp"
 
 namespace weft::cpu::native {
 
@@ -64,3 +65,4 @@ WEFT_INLINE Halves to_bf16(Floats a) { return (Halves)_mm512_cvtneps_pbh(a); }
 #endif
 
 }  // namespace weft::cpu::native
+#endif

@@ -3,6 +3,8 @@
 #pragma once
 #include <cmath>
 
+#include "simd.hpp"
+
 namespace weft::cpu {
 namespace detail {
 

@@ -1,11 +1,12 @@
 // The primitives that simd.hpp builds packets from, for any target: 4 lanes in the vector types that g++ and clang share. They become
 // SSE2 on x86-64 and the native 16-byte vectors elsewhere (NEON on AArch64, with its fused multiply-add).
 #pragma once
+#include "simd_isa.hpp"
+#if !defined(WEFT_AVX512) && !defined(WEFT_AVX2)
 #include <cmath>
 #include <cstring>
 
 #include "../core/dtype.hpp"
-#include "simd_isa.hpp"
 
 namespace weft::cpu::native {
 
@@ -72,11 +73,17 @@ WEFT_INLINE Floats scale(Floats a, Floats n) {
 
 template <class V, class T> WEFT_INLINE V load_bytes(const T* p, long n) {
   V v{};
-  std::memcpy(&v, p, sizeof(T) * static_cast<std::size_t>(n < lanes ? n : lanes));
+  if (n >= lanes)
+    std::memcpy(&v, p, sizeof v);  // one instruction
+  else
+    std::memcpy(&v, p, sizeof(T) * static_cast<std::size_t>(n));
   return v;
 }
 template <class V, class T> WEFT_INLINE void store_bytes(T* p, V v, long n) {
-  std::memcpy(p, &v, sizeof(T) * static_cast<std::size_t>(n < lanes ? n : lanes));
+  if (n >= lanes)
+    std::memcpy(p, &v, sizeof v);
+  else
+    std::memcpy(p, &v, sizeof(T) * static_cast<std::size_t>(n));
 }
 WEFT_INLINE Floats load(const float* p) { return load_bytes<Floats>(p, lanes); }
 WEFT_INLINE Floats load(const float* p, long n) { return load_bytes<Floats>(p, n); }
@@ -95,3 +102,4 @@ WEFT_INLINE Ints widen(Halves a) { return __builtin_convertvector(a, Ints); }
 WEFT_INLINE Halves narrow(Ints a) { return __builtin_convertvector(a, Halves); }
 
 }  // namespace weft::cpu::native
+#endif

@@ -102,7 +102,7 @@ template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
   static State layout(const Binding<P>& b, int threads, int thread, Arena& arena, bool few, float*& partial) {
     State s{}, mine{};
     const long rows = few ? most_few_rows : most_rows, depth = depth_of(b);
-    partial = few ? arena.take<float>(count_of<P, F::batch>(b) * splits(b) * rows_of(b) * partial_size(b)) : nullptr;
+    partial = few ? arena.take<float>(count_of<P, F::batch>(b) * splits(b) * std::min(rows_of(b), most_few_rows) * partial_size(b)) : nullptr;
     for (int t = 0; t < threads; ++t) {
       s.maximum = arena.take<float>(rows);
       s.sum = arena.take<float>(rows);
@@ -122,11 +122,13 @@ template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
     }
     return mine;
   }
+  // enough for these rows and for any fewer
   static std::size_t workspace(const Binding<P>& b, int threads) {
-    Arena arena;
+    Arena many, few;
     float* partial;
-    layout(b, threads, 0, arena, is_few(b), partial);
-    return arena.used();
+    layout(b, threads, 0, many, false, partial);
+    layout(b, threads, 0, few, true, partial);
+    return std::max(many.used(), few.used());
   }
 
   static void run(const Binding<P>& b, Worker& worker, std::byte* memory) {

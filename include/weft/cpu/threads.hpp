@@ -1,16 +1,16 @@
 // threads: the persistent thread pool of the CPU executor. run(f) calls f(thread) once on each thread, the caller being thread 0.
 //
-// Between runs workers look for work for 50 us, then sleep; so neighbouring kernels start at once, and an idle process uses no CPU. With more threads
-// than cores they yield instead of spinning. run and barrier allocate nothing.
+// Between runs workers look for work for 50 us, then sleep; so neighbouring kernels start at once, and an idle process uses no CPU. With
+// more threads than cores they yield instead of spinning. run and barrier allocate nothing.
 //
-// Why not a library. Two threads on two cores of an AMD EPYC (Zen 4, a virtual machine), microseconds per empty parallel region, from the worst of
-// the medians of three runs on a busy machine and on a quiet one; no pool allocates per region:
+// Why not a library. Two threads on two cores of an AMD EPYC (Zen 4, a virtual machine); microseconds per empty parallel region, lowest and
+// highest of the medians of several runs on a quiet and on a busy machine. No pool allocates per region.
 //                    in a tight loop   after 100 us   after 5 ms    include
 //   OpenMP, GCC      0.7 - 3.4         1.0 - 7900     8 - 14000     -         the spinning of libgomp waits out whole time slices of others
 //   OpenMP, LLVM     0.6 - 3.8         0.6 - 36       22 - 47       -         and a core spins on for 100 ms after the last region
 //   oneTBB 2021.8    0.3 - 0.6         0.5 - 1.5      14 - 15       0.97 s    by running both parts on one thread: no barrier could work
 //   Eigen 3.4        1.3 - 12          30 - 70        20 - 53       1.07 s
-//   this one         0.2 - 0.4         9 - 33         21 - 29       @INC@
+//   this one         0.2 - 0.6         8 - 33         17 - 29       0.45 s
 // OpenMP also asks for flags in every user's build, and neither of its run times passes exceptions on.
 #pragma once
 #include <atomic>
@@ -51,8 +51,9 @@ class Threads {
 
   int size() const { return size_; }
 
-  // Calls f(0), ..., f(size() - 1), each on its own thread, and returns when all have returned. If some throw, the others run to their end or
-  // their next barrier, and one of the exceptions reaches the caller. Runs from different threads take turns; a run from inside f is refused with Error.
+  // Calls f(0), ..., f(size() - 1), each on its own thread, and returns when all have returned. If some throw, the others run to their end
+  // or their next barrier, and one of the exceptions reaches the caller. Runs from different threads take turns; a run from inside f is
+  // refused with Error.
   template <class F> void run(F&& f) {
     if (inside()) throw Error("threads: run was called from inside a run");
     const std::lock_guard turn(turn_);
@@ -125,8 +126,8 @@ class Threads {
     for (auto& w : workers_) w.join();
   }
 
-  // Returns soon after `value` is no longer `old`, or earlier. Yielding matters even when there are cores enough: a thread just woken up may
-  // have been queued behind this one.
+  // Returns soon after `value` is no longer `old`, or earlier. Yielding matters even when there are cores enough: a thread just woken up
+  // may have been queued behind this one.
   void await(const std::atomic<unsigned>& value, unsigned old) const {
     const long deadline = now() + 50'000;
     do {

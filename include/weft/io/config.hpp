@@ -1,6 +1,5 @@
 // config: reads config.json and generation_config.json, as published with transformers 4 and as transformers 5 writes them.
 #pragma once
-#include <algorithm>
 #include <cmath>
 
 #include <weft/io/json_fields.hpp>
@@ -87,10 +86,9 @@ class ConfigReader {
     config_.rms_norm_eps = eps ? eps->get<double>() : default_rms_norm_eps;
   }
   void read_attention() {
-    const auto stated = fields_.optional_integer("num_key_value_heads");  // null: every query head has its own
-    config_.kv_heads = stated                                      ? *stated
-                       : fields_.is_present("num_key_value_heads") ? config_.heads
-                                                                   : defaults_.kv_heads.value_or(config_.heads);
+    // null: every query head has its own; not there at all: what the architecture's defaults say
+    config_.kv_heads = fields_.is_present("num_key_value_heads") ? fields_.optional_integer("num_key_value_heads").value_or(config_.heads)
+                                                                 : defaults_.kv_heads.value_or(config_.heads);
     if (config_.heads % config_.kv_heads != 0)
       throw Error(fields_.place_of("num_key_value_heads") + ": expected a divisor of the " + std::to_string(config_.heads) +
                   " heads of num_attention_heads, found " + std::to_string(config_.kv_heads));
@@ -178,12 +176,9 @@ class ConfigReader {
         slides = type == "sliding_attention";
         if (!slides && type != "full_attention") fields_.refuse("layer_types", "only \"full_attention\" and \"sliding_attention\"", type);
       }
-      if (slides && size == 0)
-        throw Error(fields_.place_of(uses_window ? "sliding_window" : "use_sliding_window") + ": layer " + std::to_string(layer) +
-                    " has sliding attention, expected " + (uses_window ? "a window of at least 1 key, found " : "true, found ") +
-                    (!uses_window ? "false"
-                     : is_null    ? "null"
-                                  : "0"));
+      const std::string reason = "for layer " + std::to_string(layer) + ", which has sliding attention";
+      if (slides && !uses_window) fields_.refuse("use_sliding_window", "true " + reason, false);
+      if (slides && size == 0) fields_.refuse("sliding_window", "at least 1 key " + reason, is_null ? Json() : Json(0));
       config_.window.push_back(slides ? size : 0);
     }
   }

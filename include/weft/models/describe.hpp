@@ -7,9 +7,13 @@ namespace weft {
 namespace detail {
 
 inline std::string grouped(long n) {  // 494,032,768
-  std::string digits = std::to_string(n);
-  for (long at = static_cast<long>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<std::size_t>(at), ",");
-  return digits;
+  const std::string digits = std::to_string(n);
+  std::string text;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
+  }
+  return text;
 }
 
 inline std::string padded(std::string text, std::size_t width) { return text + std::string(text.size() < width ? width - text.size() : 1, ' '); }

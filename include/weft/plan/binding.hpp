@@ -1,7 +1,7 @@
 // binding: the memory and the extents that a program runs with. Flat and trivially copyable: it is also what a kernel is given.
 #pragma once
 #include <weft/core/error.hpp>
-#include <weft/plan/plan.hpp>
+#include <weft/plan/plan_errors.hpp>
 
 #include <string>
 
@@ -20,6 +20,7 @@ template <class P> struct Binding {
   long extent[axes ? axes : 1];
 
   Binding() {
+    check_plan<P>();
     for (int a = 0; a < axes; ++a) extent[a] = Compiled<P>::plan.axis[a].record.extent;
   }
 };

@@ -82,6 +82,7 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
     if (memo[n] >= 0) return memo[n];
     if (n != top && this->is_cut(n)) return memo[n] = temporary_leaf(n, fixed_axis, value);
     Node x = node[n];
+    if (fixed_axis >= 0 && (x.bound & bit(fixed_axis))) return memo[n] = n;  // below, it is another axis of the same name
     if (fixed_axis >= 0)
       for (int d = 0; d < x.rank && x.kind != NodeKind::extent; ++d) x.at[d] = substitute(x.at[d], fixed_axis, constant_form(value));
     if (x.kind == NodeKind::stack && x.at[0].terms == 0) return memo[n] = rebuilt(x.operand[x.at[0].constant], top, fixed_axis, value, memo);
@@ -237,10 +238,14 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
     if (store[i].index >= 0) m |= node[store[i].index].axes;
     return m;
   }
-  static constexpr void add_unique(short* list, short& count, short n) {
+  template <int most> constexpr void append(short (&list)[most], short& count, short n) {
+    if (count == most) return fail(PlanProblem::expression_is_too_large);
+    list[count++] = n;
+  }
+  template <int most> constexpr void add_unique(short (&list)[most], short& count, short n) {
     for (int i = 0; i < count; ++i)
       if (list[i] == n) return;
-    list[count++] = n;
+    append(list, count, n);
   }
 
   constexpr void place_row(int i, int first) {
@@ -268,7 +273,7 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
     }
     if (!columns) store[i].kind = OutputKind::row_statistic;
     for (int s = 0; s < r.count; ++s) add_unique(kernel[k].statistic, kernel[k].statistics, r.member[s]);
-    kernel[k].segment[0].store[kernel[k].segment[0].stores++] = static_cast<short>(i);
+    append(kernel[k].segment[0].store, kernel[k].segment[0].stores, static_cast<short>(i));
   }
 
   constexpr Left make_left(short n, Mask bound) {
@@ -276,13 +281,17 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
     l.node = n;
     l.bound = bound;
     const NodeSet r = this->reductions(n);
-    for (int i = 0; i < r.count; ++i) l.statistic[l.statistics++] = r.member[i];
+    for (int i = 0; i < r.count; ++i) append(l.statistic, l.statistics, r.member[i]);
     return l;
   }
   constexpr int left_number(Kernel& q, short c) {
     const short n = node[c].operand[0];
     for (int i = 0; i < q.lefts; ++i)
       if (q.left[i].node == n && q.left[i].bound == node[c].bound) return i;
+    if (q.lefts == static_cast<int>(sizeof q.left / sizeof q.left[0])) {
+      fail(PlanProblem::expression_is_too_large);
+      return 0;
+    }
     q.left[q.lefts] = make_left(n, node[c].bound);
     return q.lefts++;
   }
@@ -319,7 +328,7 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
       add_unique(s.contraction, s.contractions, c.member[m]);
       if (s.contractions != before) s.left_of[before] = left;
     }
-    s.store[s.stores++] = static_cast<short>(i);
+    append(s.store, s.stores, static_cast<short>(i));
     NodeSet r;
     this->begin_visit();
     this->epilogue_reductions(store[i].node, -1, r);

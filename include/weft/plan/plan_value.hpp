@@ -91,7 +91,7 @@ struct Kernel {
   short lefts = 0;
   Segment segment[6];
   short segments = 0;
-  short statistic[8]{};  // of a row kernel
+  short statistic[16]{};  // of a row kernel
   short statistics = 0;
   Stream stream;
 };

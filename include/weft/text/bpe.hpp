@@ -94,7 +94,8 @@ class MergeTable {
 class BytePairEncoder {
  public:
   // The token of each byte, and the table of merges.
-  BytePairEncoder(const std::array<std::int32_t, 256>& byte_tokens, MergeTable merges) : byte_tokens_(byte_tokens), merges_(std::move(merges)) {}
+  BytePairEncoder(const std::array<std::int32_t, 256>& byte_tokens, MergeTable merges)
+      : byte_tokens_(byte_tokens), merges_(std::move(merges)) {}
 
   // Room that one call after the other uses.
   struct Scratch {

@@ -30,8 +30,8 @@ struct Message {
   std::vector<ToolCall> tool_calls;    // of an assistant
 };
 
-// Messages in the form of the OpenAI and Hugging Face interfaces: [{"role": ..., "content": ..., "tool_calls": [...]}]. A call may be wrapped
-// in a "function" object. Throws Error, which names the message.
+// Messages in the form of the OpenAI and Hugging Face interfaces: [{"role": ..., "content": ..., "tool_calls": [...]}]. A call may be
+// wrapped in a "function" object. Throws Error, which names the message.
 inline std::vector<Message> messages_from_json(const nlohmann::ordered_json& json) {
   if (!json.is_array()) throw Error("messages: expected an array, found " + std::string(json.type_name()));
   std::vector<Message> messages;
@@ -66,8 +66,8 @@ class ChatTemplate {
   static ChatTemplate qwen2() { return {"You are a helpful assistant.", false}; }
   static ChatTemplate chatml() { return {"", false}; }
 
-  // The template of a model's directory: chat_template.jinja, else `chat_template` in tokenizer_config.json. Throws Error when there is none,
-  // or when it is none of those above.
+  // The template of a model's directory: chat_template.jinja, else `chat_template` in tokenizer_config.json. Throws Error when there is
+  // none, or when it is none of those above.
   static ChatTemplate load(const std::filesystem::path& directory);
 
   // Recognises the text of a template; its default system message is taken from it. `source` says where it was read.
@@ -77,9 +77,10 @@ class ChatTemplate {
   bool has_tools() const { return has_tools_; }
 
   // The text of a conversation, control tokens included, so it is to be encoded with Special::parse. Content is written as it is: control
-  // tokens in it stay alive. `tools` is an array of function signatures, or null. Throws Error when there is no message, when a message has no
-  // content, and for tools where the template has none.
-  std::string render(std::span<const Message> messages, const nlohmann::ordered_json& tools = nullptr, bool generation_prompt = true) const {
+  // tokens in it stay alive. `tools` is an array of function signatures, or null. Throws Error when there is no message, when a message has
+  // no content, and for tools where the template has none.
+  std::string render(std::span<const Message> messages, const nlohmann::ordered_json& tools = nullptr,
+                     bool generation_prompt = true) const {
     if (messages.empty()) throw Error("chat: expected at least one message");
     if (!tools.is_null() && !tools.is_array()) throw Error("chat: expected an array of tools, found " + std::string(tools.type_name()));
     if (!tools.empty() && !has_tools_) throw Error("chat: the model's chat template has no tools");
@@ -97,7 +98,9 @@ class ChatTemplate {
   }
 
  private:
-  static std::string turn(const std::string& role, const std::string& content) { return "<|im_start|>" + role + "\n" + content + "<|im_end|>\n"; }
+  static std::string turn(const std::string& role, const std::string& content) {
+    return "<|im_start|>" + role + "\n" + content + "<|im_end|>\n";
+  }
 
   static const std::string& content_of(std::span<const Message> messages, std::size_t i) {
     if (!messages[i].content) throw Error("chat: messages[" + std::to_string(i) + "], of role '" + messages[i].role + "', has no content");
@@ -105,7 +108,8 @@ class ChatTemplate {
   }
 
   static std::string plain(std::span<const Message> messages, std::size_t i) {
-    if (!messages[i].tool_calls.empty()) throw Error("chat: messages[" + std::to_string(i) + "] calls tools, but the model's chat template has none");
+    if (!messages[i].tool_calls.empty())
+      throw Error("chat: messages[" + std::to_string(i) + "] calls tools, but the model's chat template has none");
     return turn(messages[i].role, content_of(messages, i));
   }
 
@@ -134,7 +138,8 @@ class ChatTemplate {
         "You are provided with function signatures within <tools></tools> XML tags:\n<tools>";
     for (const auto& tool : tools) text += "\n" + python_json(tool);
     return text +
-           "\n</tools>\n\nFor each function call, return a json object with function name and arguments within <tool_call></tool_call> XML tags:\n"
+           "\n</tools>\n\nFor each function call, return a json object with function name and arguments within <tool_call></tool_call> XML "
+           "tags:\n"
            "<tool_call>\n{\"name\": <function-name>, \"arguments\": <args-json-object>}\n</tool_call>";
   }
 
@@ -191,7 +196,8 @@ inline ChatTemplate ChatTemplate::recognise(std::string_view jinja, const std::s
     if (holds(part)) refuse(std::string("it mentions ") + part);
   const auto constants = detail::system_constants(jinja);
   for (const auto& constant : constants)
-    if (constant != constants[0]) refuse("it has two system messages of its own, '" + std::string(constants[0]) + "' and '" + std::string(constant) + "'");
+    if (constant != constants[0])
+      refuse("it has two system messages of its own, '" + std::string(constants[0]) + "' and '" + std::string(constant) + "'");
   const std::string written(constants.empty() ? "" : constants[0]), system = detail::without_escapes(written);
   if (!holds("tool")) return {system, false};
   // the marks of Qwen2.5's tools; a template without a system message of its own is a later one, with other rules

@@ -76,10 +76,17 @@ class JsonField {
   std::string place_;  // "file" or "file: member.member[0]"
 };
 
-// A JSON file as a document. Throws Error when it cannot be read or is not JSON.
+// How deep the files of a model may nest: what walks over a document recurses.
+inline constexpr int deepest_json = 64;
+
+// A JSON file as a document. Throws Error when it cannot be read, is not JSON or nests too deep.
 inline nlohmann::json read_json(const std::filesystem::path& path) {
+  const auto check_depth = [&](int depth, nlohmann::json::parse_event_t, const nlohmann::json&) {
+    if (depth > deepest_json) throw Error(path.string() + ": nested deeper than " + std::to_string(deepest_json));
+    return true;
+  };
   try {
-    return nlohmann::json::parse(read_file(path));
+    return nlohmann::json::parse(read_file(path), check_depth);
   } catch (const nlohmann::json::exception& problem) {
     throw Error(path.string() + ": not JSON: " + problem.what());
   }

@@ -22,7 +22,8 @@ inline constexpr char qwen2_pattern[] =
 inline constexpr char gpt2_pattern[] = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 // tokenizer.json writes expressions in Oniguruma's syntax. What means the same in PCRE2 is kept, `\s` becomes the characters with the
-// Unicode property White_Space (PCRE2 adds U+180E), and what might mean something else is refused. Throws Error, which begins with `place`.
+// Unicode property White_Space (PCRE2 adds U+180E), `\p{L}` and `\p{N}` gain what newer versions of Unicode added, and what might mean
+// something else is refused. Throws Error, which begins with `place`.
 class PatternTranslator {
  public:
   static std::string translate(std::string_view pattern, const std::string& place) { return PatternTranslator(pattern, place).run(); }
@@ -139,7 +140,7 @@ class PatternTranslator {
   std::string out_;
 };
 
-// Letters and numbers are those of the Unicode version of the PCRE2 that is linked (10.42: 14.0; Hugging Face tokenizers 0.23: 16.0).
+// Letters and numbers are those of Unicode 16.0, as in Hugging Face tokenizers 0.23, or those of the PCRE2 that is linked if it knows more.
 class Pretokenizer {
  public:
   // Expressions to be applied one after the other, each to the pieces of those before it. `place` says where they were read.
@@ -167,7 +168,8 @@ class Pretokenizer {
     const std::string translated = PatternTranslator::translate(pattern, place);
     int error = 0;
     PCRE2_SIZE at = 0;
-    Expression code(pcre2_compile_8(reinterpret_cast<PCRE2_SPTR8>(translated.data()), translated.size(), PCRE2_UTF | PCRE2_UCP, &error, &at, nullptr));
+    Expression code(
+        pcre2_compile_8(reinterpret_cast<PCRE2_SPTR8>(translated.data()), translated.size(), PCRE2_UTF | PCRE2_UCP, &error, &at, nullptr));
     if (!code) throw Error(place + ": not a regular expression: " + pattern + ": " + message(error));
     std::uint32_t matches_empty = 0;
     pcre2_pattern_info_8(code.get(), PCRE2_INFO_MATCHEMPTY, &matches_empty);
@@ -184,7 +186,8 @@ class Pretokenizer {
     const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer_8(match.get());
     for (std::size_t at = 0; at < text.size();) {
       const auto find = [&](std::uint32_t options) {  // the caller has checked the UTF-8; PCRE2 would check all of it for every piece
-        return pcre2_match_8(code, reinterpret_cast<PCRE2_SPTR8>(text.data()), text.size(), at, options | PCRE2_NO_UTF_CHECK, match.get(), nullptr);
+        return pcre2_match_8(code, reinterpret_cast<PCRE2_SPTR8>(text.data()), text.size(), at, options | PCRE2_NO_UTF_CHECK, match.get(),
+                             nullptr);
       };
       int found = find(0);
       if (found == PCRE2_ERROR_JIT_STACKLIMIT) found = find(PCRE2_NO_JIT);

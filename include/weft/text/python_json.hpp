@@ -14,7 +14,8 @@ inline std::string python_float(double value) {
   if (std::isnan(value)) return "NaN";
   if (std::isinf(value)) return value < 0 ? "-Infinity" : "Infinity";
   char buffer[40];
-  const std::string_view shortest(buffer, std::to_chars(buffer, buffer + sizeof buffer, std::abs(value), std::chars_format::scientific).ptr);
+  const std::string_view shortest(buffer,
+                                  std::to_chars(buffer, buffer + sizeof buffer, std::abs(value), std::chars_format::scientific).ptr);
   const std::size_t e = shortest.find('e');
   const int exponent = std::atoi(std::string(shortest.substr(e + 1)).c_str());
   std::string digits(1, shortest[0]);

@@ -80,7 +80,8 @@ class Tokenizer {
   // The ids of `text`. Throws Error when it is not valid UTF-8 (with the byte where it stops being so) or has 2^31 bytes or more.
   std::vector<std::int32_t> encode(std::string_view text, Special special = Special::parse) const {
     if (const auto at = first_invalid_byte(text)) throw Error("cannot encode text: it is not UTF-8 at byte " + std::to_string(*at));
-    if (text.size() > std::numeric_limits<std::int32_t>::max()) throw Error("cannot encode text: it has " + std::to_string(text.size()) + " bytes");
+    if (text.size() > std::numeric_limits<std::int32_t>::max())
+      throw Error("cannot encode text: it has " + std::to_string(text.size()) + " bytes");
     std::vector<std::int32_t> ids;
     BytePairEncoder::Scratch scratch;
     each_stretch(text, literal_, special, ids, [&](std::string_view stretch) {
@@ -127,8 +128,8 @@ class Tokenizer {
   };
 
   // Appends the ids of the added tokens in `text`, and calls rest(stretch) for what lies between them.
-  template <class Rest>
-  void each_stretch(std::string_view text, const LiteralMatcher& matcher, Special special, std::vector<std::int32_t>& ids, Rest&& rest) const {
+  template <class Rest> void each_stretch(std::string_view text, const LiteralMatcher& matcher, Special special,
+                                          std::vector<std::int32_t>& ids, Rest&& rest) const {
     std::size_t done = 0;
     if (special != Special::none) {
       for (auto match = matcher.find(text, 0); match; match = matcher.find(text, match->begin + match->length)) {
@@ -160,7 +161,8 @@ class Tokenizer {
     for (const AddedToken& token : definition_.added_tokens) largest = std::max<std::int64_t>(largest, token.id);
     // ids may leave gaps, but a single wrong one must not cost gigabytes
     const auto count = static_cast<std::int64_t>(definition_.vocabulary.size() + definition_.added_tokens.size());
-    if (largest > 2 * count + 65536) refuse("expected ids near the number of tokens, " + std::to_string(count) + "; found " + std::to_string(largest));
+    if (largest > 2 * count + 65536)
+      refuse("expected ids near the number of tokens, " + std::to_string(count) + "; found " + std::to_string(largest));
     tokens_.resize(static_cast<std::size_t>(largest + 1));
     build_added_tokens();
     for (const auto& [text, id] : definition_.vocabulary) {
@@ -178,14 +180,16 @@ class Tokenizer {
     for (std::size_t i = 0; i < definition_.added_tokens.size(); ++i) {
       const AddedToken& added = definition_.added_tokens[i];
       Token& token = tokens_[static_cast<std::size_t>(added.id)];
-      if (token.is_present) refuse("two added tokens have the id " + std::to_string(added.id) + ": '" + token.bytes + "' and '" + added.content + "'");
+      if (token.is_present)
+        refuse("two added tokens have the id " + std::to_string(added.id) + ": '" + token.bytes + "' and '" + added.content + "'");
       if (const auto regular = definition_.vocabulary.find(added.content); regular && *regular != added.id)
         refuse("the token '" + added.content + "' has two ids, " + std::to_string(*regular) + " and " + std::to_string(added.id));
       token = {added.content, true, added.special};
       const bool matches_normalized = added.normalized && definition_.normalizes;
       LiteralMatcher& matcher = added.normalized ? normalized_ : literal_;
       if (const std::size_t holder = matcher.add(matches_normalized ? nfc(added.content) : added.content, i); holder != i)
-        refuse("the added token '" + added.content + "' has two ids, " + std::to_string(definition_.added_tokens[holder].id) + " and " + std::to_string(added.id));
+        refuse("the added token '" + added.content + "' has two ids, " + std::to_string(definition_.added_tokens[holder].id) + " and " +
+               std::to_string(added.id));
     }
   }
 
@@ -213,8 +217,7 @@ class Tokenizer {
     };
     for (const auto& [left, right] : definition_.merges) {
       const std::int32_t left_id = id_of(left), right_id = id_of(right);
-      if (!table.insert(left_id, right_id, {rank, id_of(left + right)}))
-        refuse(name(rank) + ", is there twice");
+      if (!table.insert(left_id, right_id, {rank, id_of(left + right)})) refuse(name(rank) + ", is there twice");
       ++rank;
     }
     return table;
@@ -222,7 +225,7 @@ class Tokenizer {
 
   TokenizerDefinition definition_;
   Pretokenizer pretokenizer_;
-  std::vector<Token> tokens_;  // by id
+  std::vector<Token> tokens_;            // by id
   LiteralMatcher literal_, normalized_;  // of the added tokens, before and after normalization
   BytePairEncoder encoder_;
 };

@@ -80,13 +80,15 @@ inline AddedToken read_added_token(const JsonField& field, std::int64_t id) {
   for (const char* flag : {"single_word", "lstrip", "rstrip"}) expect_false(field[flag]);
   AddedToken token{field["content"].string(), 0, field["special"].boolean(false), field["normalized"].boolean(false)};
   if (token.content.empty()) field["content"].refuse("some text");
-  if (id < 0 || id > std::numeric_limits<std::int32_t>::max()) throw Error(field.place() + ": expected an id below 2^31, found " + std::to_string(id));
+  if (id < 0 || id > std::numeric_limits<std::int32_t>::max())
+    throw Error(field.place() + ": expected an id below 2^31, found " + std::to_string(id));
   token.id = static_cast<std::int32_t>(id);
   return token;
 }
 
 inline std::int64_t read_id(const std::string& text, const std::string& place) {
-  if (text.empty() || text.size() > 9 || text.find_first_not_of("0123456789") != text.npos) throw Error(place + ": expected an id, found '" + text + "'");
+  if (text.empty() || text.size() > 9 || text.find_first_not_of("0123456789") != text.npos)
+    throw Error(place + ": expected an id, found '" + text + "'");
   return std::stoll(text);
 }
 
@@ -156,7 +158,8 @@ inline TokenizerDefinition read_tokenizer_json(const std::filesystem::path& file
   if (added.is_absent() || added.array_size() == 0) {
     read_added_tokens_beside(file.parent_path(), definition);
   } else {
-    for (std::size_t i = 0; i < added.array_size(); ++i) definition.added_tokens.push_back(read_added_token(added[i], added[i]["id"].integer()));
+    for (std::size_t i = 0; i < added.array_size(); ++i)
+      definition.added_tokens.push_back(read_added_token(added[i], added[i]["id"].integer()));
   }
   return definition;
 }
@@ -173,7 +176,8 @@ inline void read_merges(const std::filesystem::path& file, TokenizerDefinition& 
     if (line.empty() || (number == 1 && line.starts_with("#version"))) continue;
     const std::size_t space = line.find(' ');
     if (space == 0 || space == line.npos || space + 1 == line.size() || line.find(' ', space + 1) != line.npos)
-      throw Error(file.string() + ": line " + std::to_string(number) + ": expected two tokens with a space between, found '" + std::string(line) + "'");
+      throw Error(file.string() + ": line " + std::to_string(number) + ": expected two tokens with a space between, found '" +
+                  std::string(line) + "'");
     definition.merges.emplace_back(line.substr(0, space), line.substr(space + 1));
   }
 }
@@ -198,8 +202,8 @@ inline TokenizerDefinition read_vocabulary_and_merges(const std::filesystem::pat
 
 }  // namespace detail
 
-// Reads a tokenizer.json, or the tokenizer of a model's directory. Throws Error, which names the file and the field, where something is missing,
-// of the wrong type, or of a kind that weft does not implement.
+// Reads a tokenizer.json, or the tokenizer of a model's directory. Throws Error, which names the file and the field, where something is
+// missing, of the wrong type, or of a kind that weft does not implement.
 inline TokenizerDefinition read_tokenizer(const std::filesystem::path& file_or_directory) {
   namespace fs = std::filesystem;
   if (!fs::is_directory(file_or_directory)) return detail::read_tokenizer_json(file_or_directory);

@@ -23,9 +23,9 @@ struct AddedToken {
 
 // What the files say; nothing in it has been checked against anything else.
 struct TokenizerDefinition {
-  std::string source;                                        // the file, for messages
-  Vocabulary vocabulary;                                     // bytes are written as printable characters (see bpe.hpp)
-  std::vector<std::pair<std::string, std::string>> merges;   // the earlier the stronger
+  std::string source;                                       // the file, for messages
+  Vocabulary vocabulary;                                    // bytes are written as printable characters (see bpe.hpp)
+  std::vector<std::pair<std::string, std::string>> merges;  // the earlier the stronger
   std::vector<AddedToken> added_tokens;
   std::vector<std::string> patterns;  // of the pre-tokenizer
   std::string patterns_source;
@@ -35,8 +35,8 @@ struct TokenizerDefinition {
 
 namespace detail {
 
-// Reads tokenizer.json or vocab.json. The two large tables, `model.vocab` and `model.merges`, go straight to where they belong: as a document
-// they would take longer than everything else. All other fields become a document.
+// Reads tokenizer.json or vocab.json. The two large tables, `model.vocab` and `model.merges`, go straight to where they belong: as a
+// document they would take longer than everything else. All other fields become a document.
 class VocabularyReader final : public nlohmann::json_sax<nlohmann::json> {
  public:
   enum class Kind { tokenizer_json, vocab_json };
@@ -77,7 +77,7 @@ class VocabularyReader final : public nlohmann::json_sax<nlohmann::json> {
   bool start_object(std::size_t) override {
     if (table_ != Table::none) refuse_entry();
     const bool is_vocabulary = kind_ == Kind::vocab_json ? open_.empty() : in_model("vocab");
-    open_.push_back({put(nlohmann::json::object()), key_});
+    open(nlohmann::json::object());
     if (is_vocabulary) table_ = Table::vocabulary;
     return true;
   }
@@ -88,7 +88,7 @@ class VocabularyReader final : public nlohmann::json_sax<nlohmann::json> {
     }
     if (table_ != Table::none) refuse_entry();
     const bool is_merges = kind_ == Kind::tokenizer_json && in_model("merges");
-    open_.push_back({put(nlohmann::json::array()), key_});
+    open(nlohmann::json::array());
     if (is_merges) table_ = Table::merges;
     return true;
   }
@@ -113,6 +113,10 @@ class VocabularyReader final : public nlohmann::json_sax<nlohmann::json> {
   };
 
   bool in_model(const char* key) const { return open_.size() == 2 && open_.back().key == "model" && key_ == key; }
+  void open(nlohmann::json container) {
+    if (open_.size() == deepest_json) throw Error(file_ + ": nested deeper than " + std::to_string(deepest_json));
+    open_.push_back({put(std::move(container)), key_});
+  }
   nlohmann::json* put(nlohmann::json value) {
     if (open_.empty()) return &(root_ = std::move(value));
     nlohmann::json& parent = *open_.back().value;

@@ -1,0 +1,93 @@
+#include "options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <iostream>
+#include <random>
+
+namespace {
+
+// "1,2,3"; an empty text is an empty list. Throws CLI::ValidationError.
+std::vector<std::int32_t> read_ids(const std::string& text) {
+  std::vector<std::int32_t> ids;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    std::int32_t id = 0;
+    const auto [rest, problem] = std::from_chars(text.data() + at, text.data() + end, id);
+    if (problem != std::errc() || rest != text.data() + end || end + 1 == text.size())
+      throw CLI::ValidationError("--ids", "expected whole numbers with commas between them, found \"" + text + "\"");
+    ids.push_back(id);
+    at = end + 1;
+  }
+  return ids;
+}
+
+}  // namespace
+
+ParsedOptions parse_options(int argc, char** argv) {
+  ParsedOptions parsed;
+  Options& o = parsed.options;
+  CLI::App app("Continues a text with a model of the Qwen2, Qwen2.5 or Llama architecture.", "generate");
+  app.footer("Without --prompt, --chat and --ids the prompt is read from standard input. What is not given comes from the model's generation_config.json.\n"
+             "Exit status: 0, 1 after an error, 2 after a mistake in the options.");
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+
+  app.add_option("--model", o.model, "directory with config.json and weights, or a .safetensors file beside its config.json")->required()->type_name("DIR|FILE");
+  auto* prompt = app.add_option("--prompt", o.prompt, "the text to continue");
+  auto* chat = app.add_option("--chat", o.chat, "a message; the model's chat template surrounds it");
+  std::optional<std::string> ids;
+  auto* id_list = app.add_option("--ids", ids, "token ids to continue, as 1,2,3; needs no tokenizer")->type_name("LIST");
+  prompt->excludes(chat)->excludes(id_list);
+  chat->excludes(id_list);
+  app.add_option("--system", o.system, "the system message of a chat")->needs(chat);
+
+  app.add_option("--max-tokens", o.max_tokens, "tokens to generate at most [the model's, else 256]")->check(CLI::NonNegativeNumber);
+  app.add_option("--context", o.context, "tokens that the cache holds [as many as needed]")->check(CLI::PositiveNumber);
+  app.add_option("--temperature", o.temperature, "divides the logits; 0 is greedy");
+  app.add_option("--top-k", o.top_k, "choose among the k most probable tokens; 0: all");
+  app.add_option("--top-p", o.top_p, "choose among the most probable tokens that together reach this probability");
+  app.add_option("--min-p", o.min_p, "drop tokens less probable than this fraction of the most probable one");
+  app.add_option("--repetition-penalty", o.repetition_penalty, "makes tokens that are in the text less probable; 1: no change");
+  app.add_option("--seed", o.seed, "of the random choices [another one each time]");
+  app.add_option("--stop", o.stop, "end before this text; may be given several times")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false)->type_name("TEXT");
+
+  app.add_option("--threads", o.threads, "threads to compute with [all]")->check(CLI::Range(1, 4096));
+  app.add_option("--dtype", o.dtype, "f32 or bf16: format of weights, cache and activations [bf16 if the checkpoint is, else f32]")
+      ->check(CLI::IsMember({"f32", "bf16"}));
+  app.add_option("--logits", o.logits, "write the logits of the prompt, float32 [prompt token, vocabulary]")->type_name("FILE.npy");
+  app.add_flag("--json", o.json, "end with a line that is a JSON object: the text, the ids, times and memory");
+  app.add_flag("--stats", o.stats, "print speed and memory on standard error");
+  app.add_flag("--explain", o.explain, "print the kernels of the model and why they are what they are, and stop");
+  app.add_flag("--describe", o.describe, "print the model's modules and parameters, and stop");
+
+  try {
+    app.parse(argc, argv);
+    if (ids) o.ids = read_ids(*ids);
+    validate(sampling_settings(o, {}));
+  } catch (const CLI::ParseError& end) {
+    if (end.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+      parsed.exit_status = app.exit(end);
+    } else {
+      std::cerr << "generate: " << end.what() << "\nRun with --help for all options.\n";
+      parsed.exit_status = 2;
+    }
+  } catch (const weft::Error& wrong) {
+    std::cerr << "generate: --" << wrong.what() << "\nRun with --help for all options.\n";
+    parsed.exit_status = 2;
+  }
+  return parsed;
+}
+
+weft::SamplingSettings sampling_settings(const Options& options, weft::SamplingSettings settings) {
+  const auto take = [](const auto& given, auto& setting) {
+    if (given) setting = *given;
+  };
+  take(options.temperature, settings.temperature);
+  take(options.top_k, settings.top_k);
+  take(options.top_p, settings.top_p);
+  take(options.min_p, settings.min_p);
+  take(options.repetition_penalty, settings.repetition_penalty);
+  settings.seed = options.seed ? *options.seed : std::random_device()();
+  return settings;
+}

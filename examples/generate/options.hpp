@@ -1,0 +1,37 @@
+// options: what the user of the generator asks for.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <weft/generate/settings.hpp>
+
+// What is not given here comes from the model's own files.
+struct Options {
+  std::filesystem::path model;
+  std::optional<std::string> prompt, chat, system;
+  std::optional<std::vector<std::int32_t>> ids;  // none of prompt, chat and ids: the prompt is read from standard input
+
+  std::optional<long> max_tokens, context;
+  std::optional<float> temperature, top_p, min_p, repetition_penalty;
+  std::optional<int> top_k;
+  std::optional<std::uint64_t> seed;
+  std::vector<std::string> stop;
+
+  int threads = 0;  // 0: as many as the machine has
+  std::optional<std::string> dtype;
+  std::optional<std::filesystem::path> logits;
+  bool json = false, stats = false, explain = false, describe = false;
+};
+
+// The options, or the exit status when there is nothing more to do: 0 after --help, 2 after a mistake, which has been reported on standard error.
+struct ParsedOptions {
+  Options options;
+  std::optional<int> exit_status;
+};
+ParsedOptions parse_options(int argc, char** argv);
+
+// `defaults`, changed by what the user asked for; throws weft::Error naming an option out of range.
+weft::SamplingSettings sampling_settings(const Options& options, weft::SamplingSettings defaults);

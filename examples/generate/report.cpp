@@ -1,0 +1,68 @@
+#include "report.hpp"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+long peak_memory_bytes() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss * 1024L;
+}
+
+std::string json_of(const Report& report) {
+  const nlohmann::ordered_json json = {
+      {"text", report.text},
+      {"ids", report.ids},
+      {"prompt_ids", report.prompt_ids},
+      {"finish_reason", weft::name_of(report.finish_reason)},
+      {"load_s", report.load_seconds},
+      {"prefill_tokens", report.prefill_tokens},
+      {"prefill_s", report.prefill_seconds},
+      {"decode_tokens", report.decode_tokens},
+      {"decode_s", report.decode_seconds},
+      {"peak_memory_bytes", peak_memory_bytes()},
+  };
+  return json.dump();
+}
+
+namespace {
+
+template <class... T> std::string print(const char* format, T... values) {
+  char line[256];
+  std::snprintf(line, sizeof line, format, values...);
+  return line;
+}
+std::string speed(const char* what, long tokens, double seconds) {
+  return print("%-12s %ld tokens in %.3f s", what, tokens, seconds) + (seconds > 0 ? print(", %.1f tokens/s\n", static_cast<double>(tokens) / seconds) : "\n");
+}
+
+}  // namespace
+
+std::string statistics_of(const Report& report) {
+  std::string text = "model        " + report.model + ", " + report.format + "\n";
+  text += print("threads      %d, %s\n", report.threads, report.instruction_set.c_str());
+  text += print("context      %ld tokens\n", report.context);
+  if (report.is_sampled) text += print("seed         %llu\n", static_cast<unsigned long long>(report.seed));
+  text += print("load         %.3f s\n", report.load_seconds);
+  text += speed("prefill", report.prefill_tokens, report.prefill_seconds);
+  text += speed("decode", report.decode_tokens, report.decode_seconds);
+  text += print("generated    %zu tokens, finish reason: %s\n", report.ids.size(), weft::name_of(report.finish_reason));
+  text += print("peak memory  %.1f MiB\n", static_cast<double>(peak_memory_bytes()) / (1 << 20));
+  return text;
+}
+
+weft::LoadProgress progress_bar() {
+  if (!::isatty(STDERR_FILENO)) return {};
+  return [shown = -1](std::uint64_t done, std::uint64_t total) mutable {
+    const int percent = total == 0 ? 100 : static_cast<int>(static_cast<double>(done) / static_cast<double>(total) * 100);
+    if (percent == shown) return;
+    shown = percent;
+    constexpr int width = 40;
+    const std::string bar(static_cast<std::size_t>(percent * width / 100), '=');
+    std::fprintf(stderr, percent == 100 ? "\r\033[K" : "\rloading [%-40s] %3d %%", bar.c_str(), percent);
+    std::fflush(stderr);
+  };
+}

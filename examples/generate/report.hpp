@@ -1,0 +1,29 @@
+// report: what the generator tells beside the text: how far loading is, how fast it went, and everything as JSON.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <weft/generate/generate.hpp>
+#include <weft/generate/language_model.hpp>
+
+struct Report {
+  std::string model, format, instruction_set;
+  int threads = 0;
+  std::uint64_t seed = 0;
+  bool is_sampled = false;
+  long context = 0;
+
+  std::string text;
+  std::vector<std::int32_t> ids, prompt_ids;
+  weft::FinishReason finish_reason = weft::FinishReason::length;
+  double load_seconds = 0, prefill_seconds = 0, decode_seconds = 0;
+  long prefill_tokens = 0, decode_tokens = 0;  // that went through the model: the prompt's together, generated ones one by one
+};
+
+long peak_memory_bytes();
+std::string json_of(const Report& report);
+std::string statistics_of(const Report& report);
+
+// A bar on standard error if that is a terminal, else nothing. It vanishes when loading is done.
+weft::LoadProgress progress_bar();
