@@ -2,9 +2,9 @@
 #
 #   weft_add_models(<target> [<model>...])
 #
-# gives <target> the function `std::vector<weft::CompiledModel> compiled_models()` of <weft_models.hpp>. It offers each <model> with all sizes in its
-# type, and every composition with run-time sizes. A <model> is qwen2.5-0.5b, qwen2-7b, ... and is compiled for bf16, or for the format that
-# follows a colon: qwen2.5-0.5b:f32.
+# gives <target> the function `std::vector<weft::CompiledModel> compiled_models()` of <weft_models.hpp>. It offers each <model> with all
+# sizes in its type, and every composition with run-time sizes. A <model> is qwen2.5-0.5b, qwen2-7b, ... and is compiled for bf16, or for
+# the format that follows a colon: qwen2.5-0.5b:f32.
 set(weft_models_directory "${CMAKE_CURRENT_LIST_DIR}")
 
 function(weft_add_models target)

@@ -44,12 +44,14 @@ weft::DType choose_format(const Options& options, const weft::Checkpoint& checkp
 void check_prompt(std::span<const std::int32_t> prompt, long vocab, long context) {
   for (const auto id : prompt)
     if (id < 0 || id >= vocab)
-      throw weft::Error("prompt: token id " + std::to_string(id) + " is out of range, the model's go from 0 to " + std::to_string(vocab - 1));
+      throw weft::Error("prompt: token id " + std::to_string(id) + " is out of range, the model's go from 0 to " +
+                        std::to_string(vocab - 1));
   if (static_cast<long>(prompt.size()) > context)
     throw weft::Error("prompt: it has " + std::to_string(prompt.size()) + " tokens, the context holds " + std::to_string(context));
 }
 
-// Prefills and writes the logits of every prompt token; leaves those of the last one in `last`. False if the user interrupted: then no file.
+// Prefills and writes the logits of every prompt token; leaves those of the last one in `last`. False if the user interrupted: then no
+// file.
 bool write_logits(weft::Session& session, std::span<const std::int32_t> prompt, const std::filesystem::path& path, std::span<float> last) {
   constexpr std::size_t piece = 64;
   const auto vocab = last.size();
@@ -99,7 +101,7 @@ void run(const Options& options) {
   const long context = options.context.value_or(std::min(config.max_positions, prompt_tokens + max_tokens));
   check_prompt(prompt, config.vocab, context);
 
-  const auto model = type.load(config, std::move(checkpoint), options.threads, progress_bar());
+  const auto model = weft::load_model(type, config, std::move(checkpoint), options.threads, progress_bar());
   for (const auto& warning : model->weights().warnings()) std::cerr << "generate: warning: " << warning << "\n";
   const auto session = model->start({.context = context});
   std::vector<float> logits(static_cast<std::size_t>(config.vocab));

@@ -28,11 +28,14 @@ ParsedOptions parse_options(int argc, char** argv) {
   ParsedOptions parsed;
   Options& o = parsed.options;
   CLI::App app("Continues a text with a model of the Qwen2, Qwen2.5 or Llama architecture.", "generate");
-  app.footer("Without --prompt, --chat and --ids the prompt is read from standard input. What is not given comes from the model's generation_config.json.\n"
-             "Exit status: 0, 1 after an error, 2 after a mistake in the options.");
+  app.footer(
+      "Without --prompt, --chat and --ids the prompt is read from standard input. What is not given comes from the model's\n"
+      "generation_config.json. Exit status: 0, 1 after an error, 2 after a mistake in the options.");
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
 
-  app.add_option("--model", o.model, "directory with config.json and weights, or a .safetensors file beside its config.json")->required()->type_name("DIR|FILE");
+  app.add_option("--model", o.model, "directory with config.json and weights, or a .safetensors file beside its config.json")
+      ->required()
+      ->type_name("DIR|FILE");
   auto* prompt = app.add_option("--prompt", o.prompt, "the text to continue");
   auto* chat = app.add_option("--chat", o.chat, "a message; the model's chat template surrounds it");
   std::optional<std::string> ids;
@@ -50,7 +53,9 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.add_option("--repetition-penalty", o.repetition_penalty, "makes tokens that are in the text less probable; 1: no change");
   app.add_option("--seed", o.seed, "of the random choices [another one each time]");
   app.add_option("--stop", o.stop, "end before this text; may be given several times")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false)->type_name("TEXT");
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false)
+      ->type_name("TEXT");
 
   app.add_option("--threads", o.threads, "threads to compute with [all]")->check(CLI::Range(1, 4096));
   app.add_option("--dtype", o.dtype, "f32 or bf16: format of weights, cache and activations [bf16 if the checkpoint is, else f32]")

@@ -26,7 +26,8 @@ struct Options {
   bool json = false, stats = false, explain = false, describe = false;
 };
 
-// The options, or the exit status when there is nothing more to do: 0 after --help, 2 after a mistake, which has been reported on standard error.
+// The options, or the exit status when there is nothing more to do: 0 after --help, 2 after a mistake, which has been reported on standard
+// error.
 struct ParsedOptions {
   Options options;
   std::optional<int> exit_status;

@@ -9,7 +9,8 @@ std::optional<weft::text::Tokenizer> load_tokenizer(const Options& options, cons
   return weft::text::Tokenizer::load(directory);
 }
 
-std::vector<std::int32_t> read_prompt(const Options& options, const weft::text::Tokenizer* tokenizer, const std::filesystem::path& directory) {
+std::vector<std::int32_t> read_prompt(const Options& options, const weft::text::Tokenizer* tokenizer,
+                                      const std::filesystem::path& directory) {
   std::vector<std::int32_t> ids;
   if (options.ids) {
     ids = *options.ids;

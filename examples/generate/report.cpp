@@ -36,7 +36,8 @@ template <class... T> std::string print(const char* format, T... values) {
   return line;
 }
 std::string speed(const char* what, long tokens, double seconds) {
-  return print("%-12s %ld tokens in %.3f s", what, tokens, seconds) + (seconds > 0 ? print(", %.1f tokens/s\n", static_cast<double>(tokens) / seconds) : "\n");
+  return print("%-12s %ld tokens in %.3f s", what, tokens, seconds) +
+         (seconds > 0 ? print(", %.1f tokens/s\n", static_cast<double>(tokens) / seconds) : "\n");
 }
 
 }  // namespace

@@ -15,5 +15,6 @@ constexpr Input<"gain", float, Inter> other_gain{};
 #else
 constexpr Input<"other_gain", float, Inter> other_gain{};
 #endif
-struct P : decltype(program(assign(Output<"y", float, Token, Hidden>{}, x * gain), assign(Output<"z", float, Token, Inter>{}, act * other_gain))) {};
+struct P : decltype(program(assign(Output<"y", float, Token, Hidden>{}, x * gain),
+                            assign(Output<"z", float, Token, Inter>{}, act * other_gain))) {};
 int main() { check_plan<P>(); }

@@ -2,8 +2,8 @@
 
 limits.py SUBJECT --compiler C... --include DIR...
 
-Compiles SUBJECT with each compiler's defaults, which must do, and reports how much of each bound it takes, found by lowering that bound in
-halves until the subject no longer compiles.
+Compiles SUBJECT with each compiler's defaults, half of which must do, and reports how much of each bound it takes, found by lowering that
+bound in halves until the subject no longer compiles.
 """
 import argparse
 import subprocess
@@ -49,7 +49,8 @@ def main():
                 else:
                     fails = middle
             below = f"{default >> fails} to {default >> fits}" if fails <= SMALLEST else f"less than {default >> fits}"
-            print(f"{kind} {option.split('=')[-1].lstrip('-')}: {below} of {default}", flush=True)
+            failures += fits == 0
+            print(f"{'ok' if fits else 'FAILED'} {kind} {option.split('=')[-1].lstrip('-')}: {below} of {default}", flush=True)
     return 1 if failures else 0
 
 

@@ -21,7 +21,8 @@ struct InterpretingExecutor {
     for (int l = 0; l < Compiled<P>::table.leaves; ++l) {
       const LeafRecord& leaf = Compiled<P>::table.leaf[l];
       if (leaf.role != Role::output && leaf.role != Role::state) continue;
-      for (std::size_t i = 0; i < leaves[static_cast<std::size_t>(l)].size(); ++i) static_cast<float*>(b.view[l].data)[i] = static_cast<float>(leaves[static_cast<std::size_t>(l)][i]);
+      for (std::size_t i = 0; i < leaves[static_cast<std::size_t>(l)].size(); ++i)
+        static_cast<float*>(b.view[l].data)[i] = static_cast<float>(leaves[static_cast<std::size_t>(l)][i]);
     }
   }
 };
@@ -33,7 +34,8 @@ template <class Model> double error_of(const char* name, std::size_t prompt) {
   const auto weights = Weights::load(Checkpoint::open(golden.directory), Model::template parameters<Format>(dims),
                                      {Model::embedding_path.text, Model::head_path.text, golden.config.tied});
   InterpretingExecutor executor;
-  ModelSession<Model, Format, InterpretingExecutor> session(golden.config, dims, weights, executor, {.context = static_cast<long>(prompt), .chunk = 5});
+  ModelSession<Model, Format, InterpretingExecutor> session(golden.config, dims, weights, executor,
+                                                            {.context = static_cast<long>(prompt), .chunk = 5});
   std::vector<float> logits(prompt * static_cast<std::size_t>(dims.vocab));
   session.forward(std::span(golden.prompt).first(prompt), logits);
   return weft::test::relative_error(logits, std::span(golden.logits).first(logits.size()));

@@ -10,7 +10,9 @@ using namespace weft::test;
 
 namespace {
 
-struct Static : Qwen2<Qwen2Dims{.hidden = 64, .intermediate = 120, .layers = 3, .heads = 8, .kv_heads = 1, .vocab = 331, .head_dim = 64, .tied = true}> {
+struct Static
+    : Qwen2<Qwen2Dims{
+          .hidden = 64, .intermediate = 120, .layers = 3, .heads = 8, .kv_heads = 1, .vocab = 331, .head_dim = 64, .tied = true}> {
   static constexpr Name name = "Static";
 };
 const auto qwen2 = compiled_model<Qwen2Runtime<64>, Stored<float>>();
@@ -20,7 +22,8 @@ const auto closed = compiled_model<Static, Stored<float>>();
 }  // namespace
 
 TEST_CASE("Qwen2 in f32") {
-  for (const char* name : {"group1_tied_2024", "group6_tied_bf16", "group7_bf16", "group8_window", "layer_types_bf16", "sharded_bf16"}) check_f32(qwen2, name);
+  for (const char* name : {"group1_tied_2024", "group6_tied_bf16", "group7_bf16", "group8_window", "layer_types_bf16", "sharded_bf16"})
+    check_f32(qwen2, name);
 }
 TEST_CASE("Llama in f32") { check_f32(llama, "llama"); }
 TEST_CASE("sizes in the type") {

@@ -37,10 +37,10 @@ struct Vector {
 };
 
 void check(const Tokenizer& tokenizer, const std::vector<Vector>& vectors) {
-  for (const auto& [text, ids] : vectors) {
-    CAPTURE(text);
-    CHECK(tokenizer.encode(text) == ids);
-    CHECK(tokenizer.decode(ids) == nfc(text));
+  for (const Vector& known : vectors) {
+    CAPTURE(known.text);
+    CHECK(tokenizer.encode(known.text) == known.ids);
+    CHECK(tokenizer.decode(known.ids) == nfc(known.text));
   }
 }
 

@@ -9,7 +9,8 @@ using namespace weft;
 
 namespace {
 
-template <class P> void plan_keeps_values(const char* name, std::initializer_list<std::pair<const char*, long>> extents, int first_index = 2) {
+template <class P>
+void plan_keeps_values(const char* name, std::initializer_list<std::pair<const char*, long>> extents, int first_index = 2) {
   CAPTURE(name);
   REQUIRE(Compiled<P>::plan.error.problem == PlanProblem::none);
   for (unsigned seed = 1; seed <= 3; ++seed) {
@@ -54,6 +55,15 @@ TEST_CASE("formulas of transformers, static extents") {
   plan_keeps_values<formulas::Small::WithoutCache>("WithoutCache", {{"token", 4}, {"key", 4}});
 }
 TEST_CASE("formulas of transformers, runtime extents") {
-  all_formulas_keep_values<formulas::Open<8, float>>({{"token", 3}, {"key", 5}, {"hidden", 12}, {"inter", 10}, {"kv_head", 2}, {"group", 3}, {"head", 6},
-                                                       {"q_dim", 48}, {"kv_dim", 16}, {"vocab", 11}, {"rank", 4}});
+  all_formulas_keep_values<formulas::Open<8, float>>({{"token", 3},
+                                                      {"key", 5},
+                                                      {"hidden", 12},
+                                                      {"inter", 10},
+                                                      {"kv_head", 2},
+                                                      {"group", 3},
+                                                      {"head", 6},
+                                                      {"q_dim", 48},
+                                                      {"kv_dim", 16},
+                                                      {"vocab", 11},
+                                                      {"rank", 4}});
 }

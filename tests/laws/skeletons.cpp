@@ -119,9 +119,9 @@ TEST_CASE("a fused formula equals its parts") {
     for (long i = 0; i < 50; ++i) g.data()[i] = normal(random);
     for (long i = 0; i < 3500; ++i) wg.data()[i] = to_bf16(normal(random)), wu.data()[i] = to_bf16(normal(random));
     static_assert(decltype(plan(fused, whole.view(), x.view(), g.view(), wg.view(), wu.view()))::kernel_count == 1);
-    evaluate(cpu::Default{}, fused, whole.view(), x.view(), g.view(), wg.view(), wu.view());
-    evaluate(cpu::Default{}, norm, n.view(), x.view(), g.view());
-    evaluate(cpu::Default{}, gated, parts.view(), n.view(), wg.view(), wu.view());
+    evaluate(on_cpu, fused, whole.view(), x.view(), g.view(), wg.view(), wu.view());
+    evaluate(on_cpu, norm, n.view(), x.view(), g.view());
+    evaluate(on_cpu, gated, parts.view(), n.view(), wg.view(), wu.view());
     for (long i = 0; i < whole.size(); ++i) CHECK(whole.data()[i] == parts.data()[i]);  // f32 on the way: nothing is rounded differently
   }
 }

@@ -92,8 +92,9 @@ template <long hidden, long inter, long kv_heads, long group, long head_dim, lon
   struct SwiGlu : decltype(program(assign(wide, swiglu(normed())))) {};
   struct GeGlu : decltype(program(assign(wide, map<Gelu>(dot<Hidden>(layer_norm(), w_gate)) * dot<Hidden>(layer_norm(), w_up)))) {};
   struct Down : decltype(program(assign(y, x + dot<Inter>(act, w_down)))) {};
-  struct Qkv : decltype(program(assign(heads, rope(project_q(normed()))), assign(at<Key>(keys, at_token), rope(project_kv(normed(), w_k, b_k))),
-                                assign(at<Key>(values, at_token), project_kv(normed(), w_v, b_v)))) {};
+  struct Qkv
+      : decltype(program(assign(heads, rope(project_q(normed()))), assign(at<Key>(keys, at_token), rope(project_kv(normed(), w_k, b_k))),
+                         assign(at<Key>(values, at_token), project_kv(normed(), w_v, b_v)))) {};
   struct Attention : decltype(program(assign(o, attention(q, k, v)))) {};
   struct HeadNorm : decltype(program(assign(heads, rope(rms_norm<HeadDim>(project_q(normed()), head_gain))))) {};
   static constexpr auto capped() {  // soft cap, ALiBi, sliding window
@@ -128,7 +129,8 @@ template <long hidden, long inter, long kv_heads, long group, long head_dim, lon
     auto query = split<Head, KvHead, Group>(rope(project_q(h)));
     auto attended = merge<Head, HeadDim, QDim>(merge<KvHead, Group, Head>(attention(query, keys, values)));
     auto x1 = x + dot<QDim>(attended, w_o);
-    return program(assign(at<Key>(keys, at_token), rope(project_kv(h, w_k, b_k))), assign(at<Key>(values, at_token), project_kv(h, w_v, b_v)),
+    return program(assign(at<Key>(keys, at_token), rope(project_kv(h, w_k, b_k))),
+                   assign(at<Key>(values, at_token), project_kv(h, w_v, b_v)),
                    assign(y, x1 + dot<Inter>(swiglu(rms_norm<Hidden>(x1, gain_2)), w_down)));
   }
   struct Layer : decltype(layer()) {};

@@ -10,7 +10,7 @@
 namespace weft::test {
 
 inline std::unique_ptr<LanguageModel> load(const CompiledModel& compiled, const Golden& golden, int threads = 2) {
-  return compiled.load(golden.config, Checkpoint::open(golden.directory), threads, {});
+  return load_model(compiled, golden.config, Checkpoint::open(golden.directory), threads);
 }
 
 // the logits of the whole prompt; `pieces` at a time, in chunks of `chunk`
@@ -44,7 +44,7 @@ inline void check_f32(const CompiledModel& compiled, const char* name) {
   const auto model = load(compiled, golden);
   const auto logits = prompt_logits(*model, golden);
   const double error = relative_error(logits, golden.logits);
-  MESSAGE(name << ", " << compiled.type_text() << ", f32: relative error " << error);
+  MESSAGE(std::string(name) << ", " << compiled.type_text() << ", f32: relative error " << error);
   CHECK(error <= 1e-5);
   CHECK(greedy_continuation(*model, golden) == golden.greedy);
   // chunks of the prefill, whole calls, and one token after another as in decoding
@@ -61,7 +61,7 @@ inline void check_bf16(const CompiledModel& compiled, const char* name) {
   const auto model = load(compiled, golden);
   const auto logits = prompt_logits(*model, golden);
   const double error = relative_error(logits, golden.logits), theirs = relative_error(golden.logits_bf16, golden.logits);
-  MESSAGE(name << ", " << compiled.type_text() << ", bf16: distance to float32 " << error << ", transformers' own " << theirs);
+  MESSAGE(std::string(name) << ", " << compiled.type_text() << ", bf16: distance to float32 " << error << ", transformers' own " << theirs);
   CHECK(error <= 2 * theirs);
   // another order of accumulation may round elsewhere, but not farther than the format itself
   CHECK(relative_error(prompt_logits(*model, golden, 7), logits) <= 2 * theirs);

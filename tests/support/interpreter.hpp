@@ -25,7 +25,8 @@ template <class P> class Functors {
   static constexpr List used = [] {
     List l;
     for (int r = 0; r < Compiled<P>::table.count; ++r)
-      if (Compiled<P>::table.record[r].kind == NodeKind::map && Compiled<P>::table.record[r].functor == r) l.record[l.count++] = static_cast<short>(r);
+      if (Compiled<P>::table.record[r].kind == NodeKind::map && Compiled<P>::table.record[r].functor == r)
+        l.record[l.count++] = static_cast<short>(r);
     return l;
   }();
   template <int record> static double apply(double a, double b, double c) {
@@ -85,7 +86,8 @@ template <class P> struct Interpreter {
   std::vector<std::vector<double>> leaf;  // dense, row-major in each leaf's own axis order; run() overwrites what the program stores to
 
   // reads all leaves that are bound; the extents of the leaves' axes must be set
-  explicit Interpreter(const Binding<P>& binding) : leaf(static_cast<std::size_t>(table.leaves)), after_(static_cast<std::size_t>(table.statements)) {
+  explicit Interpreter(const Binding<P>& binding)
+      : leaf(static_cast<std::size_t>(table.leaves)), after_(static_cast<std::size_t>(table.statements)) {
     for (int a = 0; a < table.axes; ++a) extent_[a] = binding.extent[a];
     infer_extents();
     for (int l = 0; l < table.leaves; ++l) {
@@ -211,9 +213,7 @@ template <class P> struct Interpreter {
       case NodeKind::select:
         for (int d = 0; d < r.axes; ++d) remove(r.axis[d]);
         break;
-      case NodeKind::stack:
-        add(r.axis[0]);
-        break;
+      case NodeKind::stack: add(r.axis[0]); break;
       case NodeKind::split:
         remove(r.axis[0]);
         add(r.axis[1]);
@@ -228,8 +228,7 @@ template <class P> struct Interpreter {
         remove(r.axis[0]);
         add(r.axis[1]);
         break;
-      default:
-        break;
+      default: break;
     }
     return axes;
   }
@@ -237,19 +236,15 @@ template <class P> struct Interpreter {
     long index[max_axes];
     std::copy(outer, outer + max_axes, index);
     switch (r.kind) {
-      case NodeKind::constant:
-        return std::bit_cast<double>(r.bits);
-      case NodeKind::position:
-        return static_cast<double>(index[r.axis[0]]);
-      case NodeKind::extent:
-        return static_cast<double>(extent_[r.axis[0]]);
+      case NodeKind::constant: return std::bit_cast<double>(r.bits);
+      case NodeKind::position: return static_cast<double>(index[r.axis[0]]);
+      case NodeKind::extent: return static_cast<double>(extent_[r.axis[0]]);
       case NodeKind::map: {
         double x[max_operands]{};
         for (int k = 0; k < r.operands; ++k) x[k] = at(r.operand[k], index);
         return Functors<P>::find(r.functor)(x[0], x[1], x[2]);
       }
-      case NodeKind::cast:
-        return rounded_to(r.dtype, at(r.operand[0], index));
+      case NodeKind::cast: return rounded_to(r.dtype, at(r.operand[0], index));
       case NodeKind::reduce: {
         double total = r.monoid == Monoid::sum ? 0. : -std::numeric_limits<double>::infinity();
         for_each_index(axes_in(r), extent_, index, [&] {
@@ -263,24 +258,15 @@ template <class P> struct Interpreter {
         for_each_index(axes_in(r), extent_, index, [&] { total += at(r.operand[0], index) * at(r.operand[1], index); });
         return total;
       }
-      case NodeKind::gather:
-        index[r.axis[0]] = checked(static_cast<long>(at(r.operand[1], index)), r.axis[0]);
-        break;
-      case NodeKind::select:
-        index[r.axis[0]] = r.number;
-        break;
-      case NodeKind::stack:
-        return at(r.operand[index[r.axis[0]]], index);
-      case NodeKind::split:
-        index[r.axis[0]] = index[r.axis[1]] * extent_[r.axis[2]] + index[r.axis[2]];
-        break;
+      case NodeKind::gather: index[r.axis[0]] = checked(static_cast<long>(at(r.operand[1], index)), r.axis[0]); break;
+      case NodeKind::select: index[r.axis[0]] = r.number; break;
+      case NodeKind::stack: return at(r.operand[index[r.axis[0]]], index);
+      case NodeKind::split: index[r.axis[0]] = index[r.axis[1]] * extent_[r.axis[2]] + index[r.axis[2]]; break;
       case NodeKind::merge:
         index[r.axis[1]] = index[r.axis[0]] / extent_[r.axis[2]];
         index[r.axis[2]] = index[r.axis[0]] % extent_[r.axis[2]];
         break;
-      case NodeKind::rename:
-        index[r.axis[0]] = index[r.axis[1]];
-        break;
+      case NodeKind::rename: index[r.axis[0]] = index[r.axis[1]]; break;
       default:  // the use of a module: its body
         break;
     }

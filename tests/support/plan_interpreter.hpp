@@ -45,7 +45,7 @@ template <class P> struct PlanInterpreter {
   long value_of(const IndexForm& f, const long* index) const {
     long sum = f.constant;
     for (int t = 0; t < f.terms; ++t) {
-      long product = f.term[t].factor.number * index[f.term[t].axis];
+      long product = f.term[t].factor.number * (f.term[t].axis == Term::no_axis ? 1 : index[f.term[t].axis]);
       for (const short a : f.term[t].factor.times)
         if (a >= 0) product *= extent_[a];
       sum += product;
@@ -93,20 +93,14 @@ template <class P> struct PlanInterpreter {
     long index[max_axes];
     std::copy(outer, outer + max_axes, index);
     switch (x.kind) {
-      case NodeKind::leaf:
-        return leaf[static_cast<std::size_t>(x.leaf)][offset(x, x.leaf, index, 0)];
+      case NodeKind::leaf: return leaf[static_cast<std::size_t>(x.leaf)][offset(x, x.leaf, index, 0)];
       case NodeKind::gather:
         return leaf[static_cast<std::size_t>(x.leaf)][offset(x, x.leaf, index, static_cast<long>(at(x.operand[0], index)))];
-      case NodeKind::constant:
-        return std::bit_cast<double>(x.bits);
-      case NodeKind::position:
-        return static_cast<double>(value_of(x.at[0], index));
-      case NodeKind::extent:
-        return static_cast<double>(extent_[x.at[0].term[0].axis]);
-      case NodeKind::cast:
-        return rounded_to(x.dtype, at(x.operand[0], index));
-      case NodeKind::stack:
-        return at(x.operand[value_of(x.at[0], index)], index);
+      case NodeKind::constant: return std::bit_cast<double>(x.bits);
+      case NodeKind::position: return static_cast<double>(value_of(x.at[0], index));
+      case NodeKind::extent: return static_cast<double>(extent_[x.at[0].term[0].axis]);
+      case NodeKind::cast: return rounded_to(x.dtype, at(x.operand[0], index));
+      case NodeKind::stack: return at(x.operand[value_of(x.at[0], index)], index);
       case NodeKind::map: {
         double v[max_operands]{};
         for (int k = 0; k < x.operands; ++k) v[k] = at(x.operand[k], index);

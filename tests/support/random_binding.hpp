@@ -4,7 +4,6 @@
 #include <weft/plan/binding.hpp>
 
 #include <random>
-#include <string_view>
 #include <vector>
 
 namespace weft {
@@ -33,7 +32,7 @@ template <class P> struct RandomBinding {
       }
     }
   }
-  template <class T> T* data(std::string_view path) { return memory[static_cast<std::size_t>(leaf_number<P>(path))].template as<T>(); }
+  template <class T> T* data(const char* path) { return memory[static_cast<std::size_t>(leaf_number<P>(path))].template as<T>(); }
 };
 
 }  // namespace weft

@@ -16,8 +16,9 @@ template <class P, class Q> constexpr bool same_plan() {
   if (a.kernels != b.kernels || a.stores != b.stores || a.temporaries != b.temporaries) return false;
   for (int k = 0; k < a.kernels; ++k) {
     const Kernel &p = a.kernel[k], &q = b.kernel[k];
-    if (p.skeleton != q.skeleton || p.rows != q.rows || p.batch != q.batch || p.bound != q.bound || p.lefts != q.lefts || p.segments != q.segments ||
-        p.statistics != q.statistics || p.stream.sums != q.stream.sums || p.stream.lows != q.stream.lows || p.stream.highs != q.stream.highs)
+    if (p.skeleton != q.skeleton || p.rows != q.rows || p.batch != q.batch || p.bound != q.bound || p.lefts != q.lefts ||
+        p.segments != q.segments || p.statistics != q.statistics || p.stream.sums != q.stream.sums || p.stream.lows != q.stream.lows ||
+        p.stream.highs != q.stream.highs)
       return false;
     for (int l = 0; l < p.lefts; ++l)
       if (p.left[l].bound != q.left[l].bound || p.left[l].statistics != q.left[l].statistics) return false;
@@ -28,7 +29,8 @@ template <class P, class Q> constexpr bool same_plan() {
   }
   for (int s = 0; s < a.stores; ++s) {
     const Store &p = a.store[s], &q = b.store[s];
-    if (p.leaf != q.leaf || p.rank != q.rank || p.dimension != q.dimension || p.temporary != q.temporary || p.dtype != q.dtype) return false;
+    if (p.leaf != q.leaf || p.rank != q.rank || p.dimension != q.dimension || p.temporary != q.temporary || p.dtype != q.dtype)
+      return false;
     for (int d = 0; d < p.rank; ++d)
       if (!same_axes_in(p.at[d], q.at[d])) return false;
   }

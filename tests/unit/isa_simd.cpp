@@ -61,7 +61,8 @@ template <class F, class G> double worst(F f, G exact, double low, double high, 
   double found = 0;
   for (int i = 0; i < 200000; i += lanes) {
     Lanes x;
-    for (float& a : x.x) a = static_cast<float>(spread == Spread::even ? low + (high - low) * unit(random) : low * std::pow(high / low, unit(random)));
+    for (float& a : x.x)
+      a = static_cast<float>(spread == Spread::even ? low + (high - low) * unit(random) : low * std::pow(high / low, unit(random)));
     const Lanes y = lanes_of(f(cpu::load(x.x)));
     for (int j = 0; j < lanes; ++j) found = std::max(found, ulps(y.x[j], exact(static_cast<double>(x.x[j]))));
   }
@@ -106,7 +107,8 @@ struct Tanh {
 };
 struct Mixed {  // everything else that a functor may use
   template <class V> static V apply(V a) {
-    using math::abs, math::equal, math::floor, math::fma, math::less, math::less_equal, math::max, math::min, math::rsqrt, math::select, math::sqrt;
+    using math::abs, math::equal, math::floor, math::fma, math::less, math::less_equal, math::max, math::min, math::rsqrt, math::select,
+        math::sqrt;
     const V one(1.f), b = abs(a) + one;
     return select(less(a, one), sqrt(b), rsqrt(b)) + fma(floor(a), one, max(a, -b)) * min(less_equal(a, b), equal(a, a));
   }
@@ -129,7 +131,8 @@ TEST_CASE("the width follows the compiler's flags") {
 }
 
 TEST_CASE("arithmetic and comparisons, lane by lane") {
-  const float values[] = {0.f, -0.f, 1.f, -1.f, 2.5f, -2.5f, 3.f, 0x1p-149f, -0x1p-130f, 1e30f, -1e30f, 0.9999999f, 8388607.5f, -16777217.f, infinity, -infinity, not_a_number};
+  const float values[] = {0.f,   -0.f,   1.f,        -1.f,       2.5f,        -2.5f,    3.f,       0x1p-149f,   -0x1p-130f,
+                          1e30f, -1e30f, 0.9999999f, 8388607.5f, -16777217.f, infinity, -infinity, not_a_number};
   for (float a : values)
     for (float b : values) {
       const Packet x(a), y(b);

@@ -21,8 +21,8 @@ template <class Model> constexpr long tensors() {
 
 // the numbers of the model cards and of the published model.safetensors.index.json
 template <class Model> constexpr bool counts(long parameters, long non_embedding, long weight_bytes, long tensor_count, long kv_bytes) {
-  return Model::parameter_count == parameters && Model::size().non_embedding == non_embedding && Model::size().weight_bytes == weight_bytes &&
-         tensors<Model>() == tensor_count && Model::kv_bytes_per_token == kv_bytes;
+  return Model::parameter_count == parameters && Model::size().non_embedding == non_embedding &&
+         Model::size().weight_bytes == weight_bytes && tensors<Model>() == tensor_count && Model::kv_bytes_per_token == kv_bytes;
 }
 static_assert(counts<Qwen2_5_0_5B>(494'032'768, 357'898'112, 988'065'536, 290, 12'288));
 static_assert(counts<Qwen2_5_1_5B>(1'543'714'304, 1'310'340'608, 3'087'428'608, 338, 28'672));
@@ -40,11 +40,13 @@ static_assert(Llama2_7B::parameter_count == 6'738'415'616);
 
 // prefill and decode, in thousandths of GFLOP and GB per token as usually tabulated
 constexpr long milli(double giga) { return static_cast<long>(giga / 1e6 + 0.5); }
-template <class Model> constexpr bool costs(long prefill, long attention_of_1024_keys_e4, long decode_flops, long decode_bytes, long at_32768_bytes) {
+template <class Model>
+constexpr bool costs(long prefill, long attention_of_1024_keys_e4, long decode_flops, long decode_bytes, long at_32768_bytes) {
   constexpr ModelSize size = Model::size();
   return milli(static_cast<double>(size.prefill_flops_per_token(0))) == prefill &&
          static_cast<long>(static_cast<double>(size.flops_per_key) * 1024 / 1e5 + 0.5) == attention_of_1024_keys_e4 &&
-         milli(static_cast<double>(Model::flops_per_token(0))) == decode_flops && milli(static_cast<double>(Model::bytes_per_token(0))) == decode_bytes &&
+         milli(static_cast<double>(Model::flops_per_token(0))) == decode_flops &&
+         milli(static_cast<double>(Model::bytes_per_token(0))) == decode_bytes &&
          milli(static_cast<double>(Model::bytes_per_token(32768))) == at_32768_bytes;
 }
 static_assert(costs<Qwen2_5_0_5B>(716, 881, 988, 988, 1'391));
@@ -117,7 +119,9 @@ TEST_CASE("parameters are named and shaped as the checkpoint has them") {
 TEST_CASE("describe names modules, parameters, shapes and counts") {
   const std::string text = describe<Qwen2_5_0_5B>();
   const auto has = [&](const char* part) { return text.find(part) != text.npos; };
-  CHECK(text.starts_with("Qwen2.5-0.5B: 494,032,768 parameters (357,898,112 without the embedding), 988,065,536 bytes of weights, 12,288 bytes of cache per token\n"));
+  CHECK(
+      text.starts_with("Qwen2.5-0.5B: 494,032,768 parameters (357,898,112 without the embedding), 988,065,536 bytes of weights, 12,288 "
+                       "bytes of cache per token\n"));
   CHECK(has("SelfAttention  model.layers.#.self_attn\n"));
   CHECK(has("model.layers.#.self_attn.q_proj.weight "));
   CHECK(has("[4864, 896]"));

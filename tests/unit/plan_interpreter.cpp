@@ -26,7 +26,7 @@ template <class P> std::vector<double> result(std::vector<float> values, std::ve
 }
 using Values = std::vector<double>;
 
-struct Sum : decltype(program(assign(Output<"y", float, Token>{}, sum<Four>(x)))) {};
+struct Total : decltype(program(assign(Output<"y", float, Token>{}, sum<Four>(x)))) {};
 struct Max : decltype(program(assign(Output<"y", float, Token>{}, max<Four>(x)))) {};
 struct Mean : decltype(program(assign(Output<"y", float, Token>{}, mean<Four>(x)))) {};
 struct Dot : decltype(program(assign(Output<"y", float, Token>{}, dot<Four>(x, cast<float>(position<Four>))))) {};
@@ -38,21 +38,21 @@ struct Transposed : decltype(program(assign(Output<"y", float, Token, Pair, Two>
 struct Rows : decltype(program(assign(Output<"y", float, Token, Four>{}, gather<Token>(x, ids)))) {};
 struct Scatter : decltype(program(assign(at<Key>(Output<"y", float, Key, Four>{}, ids), x))) {};
 struct Products : decltype(program(assign(Output<"y", float, Token, Key>{}, dot<Four>(x, rename<Token, Key>(x))))) {};
-struct Rounded : decltype(program(assign(Output<"y", float, Token, Four>{}, cast<bf16>(x)))) {};
+struct ToBf16 : decltype(program(assign(Output<"y", float, Token, Four>{}, cast<bf16>(x)))) {};
 struct Stored16 : decltype(program(assign(Output<"y", bf16, Token, Four>{}, x))) {};
-struct Length : decltype(program(assign(Output<"y", float, Token>{}, sum<Four>(x) / extent<Token>))) {};
-struct Choice : decltype(program(assign(Output<"y", float, Token, Four>{}, where(x > 2_c && x <= 3_c, x, 0_c)))) {};
+struct OverLength : decltype(program(assign(Output<"y", float, Token>{}, sum<Four>(x) / extent<Token>))) {};
+struct Chosen : decltype(program(assign(Output<"y", float, Token, Four>{}, where(x > 2_c && x <= 3_c, x, 0_c)))) {};
 struct Later : decltype(program(assign(Output<"z", float, Token, Four>{}, x + 1_c),
                                 assign(Output<"y", float, Token, Four>{}, Output<"z", float, Token, Four>{} * 2_c))) {};
 
 }  // namespace
 
 TEST_CASE("reductions and contractions") {
-  CHECK(result<Sum>({1, 2, 3, 4, 5, 6, 7, 8}) == Values{10, 26});
+  CHECK(result<Total>({1, 2, 3, 4, 5, 6, 7, 8}) == Values{10, 26});
   CHECK(result<Max>({1, 4, 3, -4, -5, -6, -7, -8}) == Values{4, -5});
   CHECK(result<Mean>({1, 2, 3, 4}) == Values{2.5});
   CHECK(result<Dot>({1, 2, 3, 4}) == Values{20});
-  CHECK(result<Length>({1, 2, 3, 4, 5, 6, 7, 8}) == Values{5, 13});
+  CHECK(result<OverLength>({1, 2, 3, 4, 5, 6, 7, 8}) == Values{5, 13});
 }
 TEST_CASE("views") {
   CHECK(result<Swapped>({1, 2, 3, 4}) == Values{3, 4, 1, 2});
@@ -66,8 +66,8 @@ TEST_CASE("rows picked by an index") {
   CHECK_THROWS_AS(result<Rows>({1, 2, 3, 4}, {1}), Error);
 }
 TEST_CASE("rounding, choices, statements in order") {
-  CHECK(result<Rounded>({1.00390625f, 1.01171875f, 3, 4}) == Values{1, 1.015625, 3, 4});  // ties go to even
+  CHECK(result<ToBf16>({1.00390625f, 1.01171875f, 3, 4}) == Values{1, 1.015625, 3, 4});  // ties go to even
   CHECK(result<Stored16>({1.00390625f, 1.01171875f, 3, 4}) == Values{1, 1.015625, 3, 4});
-  CHECK(result<Choice>({1, 2, 3, 4}) == Values{0, 0, 3, 0});
+  CHECK(result<Chosen>({1, 2, 3, 4}) == Values{0, 0, 3, 0});
   CHECK(result<Later>({1, 2, 3, 4}) == Values{4, 6, 8, 10});
 }

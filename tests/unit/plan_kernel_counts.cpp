@@ -67,8 +67,8 @@ template <long hidden, long inter, long heads, long kv_heads, long head_dim> str
                       Residual<RmsNorm<"post_attention_layernorm", Hidden>, SwiGlu<"mlp", Hidden, inter>>>;
   using type = decltype(program(assign(Output<"y", Activation, Token, Hidden>{}, apply<Layer>(Input<"x", Activation, Token, Hidden>{}))));
 };
-template <class Storage, long hidden, long inter, long heads, long kv_heads, long head_dim>
-struct DecoderLayer : Decoder<hidden, inter, heads, kv_heads, head_dim>::type {
+template <class Storage, long hidden, long inter, long heads, long kv_heads, long head_dim> struct DecoderLayer
+    : Decoder<hidden, inter, heads, kv_heads, head_dim>::type {
   using storage = Storage;
 };
 using Static = DecoderLayer<Stored<bf16>, 896, 4864, 14, 2, 64>;

@@ -60,7 +60,8 @@ static_assert(kernel_count<Residual> == 1 && Compiled<Residual>::plan.temporarie
 struct WholeRow : decltype(program(add_to(s, projected(norm(s))))) {};  // other columns still need the row: not in place
 static_assert(kernel_count<WholeRow> == 2 && Compiled<WholeRow>::plan.temporaries == 1);
 
-struct Shifted : decltype(program(assign(s, rename<Other, Hidden>(rename<Hidden, Other>(s)) + select<Hidden, 0>(s)))) {};  // column 0 is read by all
+struct Shifted : decltype(program(assign(s, rename<Other, Hidden>(rename<Hidden, Other>(s)) + select<Hidden, 0>(s)))) {
+};  // column 0 is read by all
 static_assert(Compiled<Shifted>::plan.temporaries == 1);
 
 // ---- a statistic of a stored tensor is no part of an epilogue
@@ -71,7 +72,9 @@ static_assert(kernel_count<Epilogue> == 2 && Compiled<Epilogue>::plan.kernel[0].
 constexpr Input<"at", std::int32_t, Token> at_token{};
 using Key = Axis<"key">;
 constexpr Leaf<Role::state, chars<"keys">, float, Key, Hidden> keys{};
-struct Waiting : decltype(program(assign(Output<"y", float, Key, Hidden>{}, update<Key>(keys, at_token, x) + update<Key>(keys, at_token, x * 2_c)))) {};
+struct Waiting
+    : decltype(program(assign(Output<"y", float, Key, Hidden>{}, update<Key>(keys, at_token, x) + update<Key>(keys, at_token, x * 2_c)))) {
+};
 static_assert(Compiled<Waiting>::plan.error.problem == PlanProblem::statements_wait_for_each_other);
 
 using A = Axis<"a", 2>;
@@ -81,7 +84,7 @@ struct TwoSplits : decltype(program(assign(Output<"y", float, Token, A, B>{}, sp
 static_assert(Compiled<TwoSplits>::plan.error.problem == PlanProblem::one_axis_split_in_two_ways);
 static_assert(same_text(Compiled<TwoSplits>::plan.axis[Compiled<TwoSplits>::plan.error.axis].record.name, "hidden"));
 
-struct TwoShapes : decltype(program(assign(y, x * Input<"g", float, Hidden>{} + Input<"g", float, Token>{}))) {};
+struct TwoShapes : decltype(program(assign(y, x* Input<"g", float, Hidden>{} + Input<"g", float, Token>{}))) {};
 static_assert(Compiled<TwoShapes>::plan.error.problem == PlanProblem::one_path_with_two_shapes);
 static_assert(Compiled<TwoShapes>::plan.error.leaf == leaf_number<TwoShapes>("g"));
 

@@ -128,7 +128,7 @@ TEST_CASE("conversations that make no sense") {
       {R"([{"role": "assistant", "tool_calls": [{"function": null}]}])",
        "messages[0].tool_calls: expected calls with a name and arguments"},
   };
-  for (const auto& [messages, expected] : cases) CHECK(complaint([&] { qwen2_5(messages); }) == expected);
+  for (const Case& wrong : cases) CHECK(complaint([&] { qwen2_5(wrong.messages); }) == wrong.complaint);
   CHECK(complaint([] { qwen2_5(R"([{"role": "user", "content": "Hi"}])", "{}"); }) == "chat: expected an array of tools, found object");
 }
 
@@ -188,8 +188,9 @@ TEST_CASE("templates that weft does not know") {
       {jinja_qwen2 + "'<|im_start|>system\nNo.<|im_end|>'",
        "it has two system messages of its own, 'You are a helpful assistant.' and 'No.'"},
   };
-  for (const auto& [jinja, expected] : cases)
-    CHECK(complaint([&] { ChatTemplate::recognise(jinja, "file"); }) == "file: weft does not know this chat template: " + expected);
+  for (const Case& unknown : cases)
+    CHECK(complaint([&] { ChatTemplate::recognise(unknown.jinja, "file"); }) ==
+          "file: weft does not know this chat template: " + unknown.complaint);
 }
 
 TEST_CASE("where a model keeps its template") {

@@ -162,15 +162,15 @@ TEST_CASE("a tokenizer.json that weft does not read is refused with the file and
       {[](json& j) { j["added_tokens"].push_back(added_token(271, "<|endoftext|>", true)); },
        ": the added token '<|endoftext|>' has two ids, 270 and 271"},
   };
-  for (const auto& [change, expected] : cases) {
-    CAPTURE(expected);
+  for (const Case& wrong : cases) {
+    CAPTURE(wrong.complaint);
     const TemporaryDirectory directory;
     json document = text_test::tiny_json();
-    change(document);
+    wrong.change(document);
     const auto file = directory.write("tokenizer.json", document.dump());
     const std::string found = complaint(directory.path());
     CAPTURE(found);
-    CHECK(found.starts_with(file.string() + expected));
+    CHECK(found.starts_with(file.string() + wrong.complaint));
   }
 }
 
@@ -282,14 +282,14 @@ TEST_CASE("files beside vocab.json that are wrong") {
       {"added_tokens.json", "[]", ": expected an object, found []"},
       {"added_tokens.json", deep.c_str(), ": nested deeper than 64"},
   };
-  for (const auto& [name, content, expected] : cases) {
-    CAPTURE(expected);
+  for (const Case& wrong : cases) {
+    CAPTURE(wrong.complaint);
     const TemporaryDirectory directory;
     write_vocabulary_and_merges(directory);
-    const auto file = directory.write(name, content);
+    const auto file = directory.write(wrong.file, wrong.content);
     const std::string found = complaint(directory.path());
     CAPTURE(found);
-    CHECK(found.starts_with(file.string() + expected));
+    CHECK(found.starts_with(file.string() + wrong.complaint));
   }
   const TemporaryDirectory directory;
   write_vocabulary_and_merges(directory);

@@ -76,17 +76,17 @@ TEST_CASE("an exception on any thread reaches the caller, and the pool goes on")
   Threads threads(4);
   for (int thrower = 0; thrower < 4; ++thrower) {
     CHECK_THROWS_WITH_AS(threads.run([&](int thread) {
-                           if (thread == thrower) throw std::runtime_error("from " + std::to_string(thread));
-                         }),
+      if (thread == thrower) throw std::runtime_error("from " + std::to_string(thread));
+    }),
                          ("from " + std::to_string(thrower)).c_str(), std::runtime_error);
     // the others wait at a barrier that will never be complete
     std::atomic<int> passed = 0;
     CHECK_THROWS_WITH_AS(threads.run([&](int thread) {
-                           threads.barrier();
-                           if (thread == thrower) throw Error("stop");
-                           threads.barrier();
-                           ++passed;
-                         }),
+      threads.barrier();
+      if (thread == thrower) throw Error("stop");
+      threads.barrier();
+      ++passed;
+    }),
                          "stop", Error);
     CHECK(passed == 0);
     std::atomic<int> calls = 0;

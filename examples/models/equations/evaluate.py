@@ -12,7 +12,8 @@ from grammar import FORMS, held_out_problems
 HERE = Path(__file__).resolve().parent
 HELD_OUT_SEED = 97
 MAX_NEW_TOKENS = 128
-EXPECTED_PROMPTS = ["2x + 3 = 7", "5x - 4 = 21", "-3x + 17 = -40", "7x + 12 = 3x - 8", "4(x - 9) = 28", "6x + 5 = 19", "x/8 - 11 = -4", "3x+1=3x+5"]
+EXPECTED_PROMPTS = [
+    "2x + 3 = 7", "5x - 4 = 21", "-3x + 7 = -20", "7x + 12 = 3x - 8", "4(x - 5) = 16", "6x + 5 = 19", "x/8 - 11 = -4", "3x+1=3x+5"]
 
 
 @torch.no_grad()

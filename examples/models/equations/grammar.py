@@ -166,9 +166,12 @@ def swapped(rng, numbers):
 
 def open_sum(rng, numbers):
   """ax = c + b: the sum is still to be done."""
-  a, value, b = rng.choice((1, 1, 1, coefficient(rng))), rng.randint(-numbers.sum_value, numbers.sum_value), constant(rng, numbers.sum_constant)
-  value = a * rng.randint(-numbers.solution, numbers.solution) - b if a != 1 else value
-  return f"{term(a)} = {value}{plus(b)}", [f"{term(a)} = {value + b}"] + (solve_one_side(a, 0, value + b) if a != 1 else [])
+  a = rng.choice((1, 1, 1, coefficient(rng)))
+  value, b = rng.randint(-numbers.sum_value, numbers.sum_value), constant(rng, numbers.sum_constant)
+  if a == 1:
+    return f"x = {value}{plus(b)}", [f"x = {value + b}"]
+  total = a * rng.randint(-numbers.solution, numbers.solution)
+  return f"{term(a)} = {total - b}{plus(b)}", [f"{term(a)} = {total}"] + solve_one_side(a, 0, total)
 
 
 def open_product(rng, numbers):

@@ -164,7 +164,7 @@ def main():
       model.eval()
       total, answer, right, _ = accuracy(model, tokenizer, watched)
       model.train()
-      print(f"step {step + 1}  watched: final line {answer.total()}/{total.total()}, every step {right.total()}/{total.total()}", flush=True)
+      print(f"step {step + 1}  watched: of {total.total()} final line right {answer.total()}, every step {right.total()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,7 @@ struct Name {
   constexpr bool empty() const { return text[0] == 0; }
 };
 
-constexpr bool same_text(const char* a, const char* b) {
-  if (a == b) return true;
+constexpr bool same_text(const char* a, const char* b) {  // addresses of literals cannot be compared in constant evaluation
   for (; *a && *a == *b; ++a, ++b) {
   }
   return *a == *b;

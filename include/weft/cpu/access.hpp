@@ -81,7 +81,7 @@ template <class P, int number, bool is_store> struct Access {
       long x = constant;
       unroll<terms>([&](auto t) WEFT_FLAT {
         constexpr int a = form(d).term[t].axis;
-        x += factor<d, t>(b) * index[a];
+        x += factor<d, t>(b) * (a == Term::no_axis ? 1 : index[a == Term::no_axis ? 0 : a]);
       });
       o += x * b.view[leaf].stride[d];
     });

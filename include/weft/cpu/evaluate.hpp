@@ -1,4 +1,4 @@
-// evaluate: runs a formula on tensors. evaluate(executor, formula, out, in...) stores formula(in...) to out; evaluate(cpu, ...) uses an executor
+// evaluate: runs a formula on tensors. evaluate(executor, formula, out, in...) stores formula(in...) to out; evaluate(on_cpu, ...) uses an executor
 // of the process with as many threads as the machine has.
 #pragma once
 #include <weft/cpu/executor.hpp>
@@ -21,6 +21,7 @@ struct Default {
 };
 
 }  // namespace cpu
+inline constexpr cpu::Default on_cpu{};
 
 // throws Error where the extents of the tensors disagree
 template <class F, class Out, class... In> void evaluate(cpu::Executor& executor, F, const Out& out, const In&... in) {

@@ -127,7 +127,7 @@ template <class Point, int root> struct Graph {
     V lanes(0.f);
     unroll<terms>([&](auto t) WEFT_FLAT {
       constexpr int axis = plan.node[id].at[0].term[t].axis;
-      x += A::template factor<0, t>(p.binding) * p.index[axis];
+      x += A::template factor<0, t>(p.binding) * (axis == Term::no_axis ? 1 : p.index[axis == Term::no_axis ? 0 : axis]);
       if constexpr (axis == Point::lane && std::is_same_v<V, Packet>) lanes = iota() * Packet(static_cast<float>(A::template factor<0, t>(p.binding)));
     });
     return V(static_cast<float>(x)) + lanes;

@@ -57,11 +57,12 @@ template <int n> WEFT_INLINE void sums(const native::Floats (&v)[n], float* out)
 // out[c * R + r] = sum over k of left[r][k] * weights[c][k]. bf16 times bf16 uses the dot instruction where there is one (then
 // subnormal bf16 count as zero); all other formats are widened to f32.
 //
-// One column after another: neighbouring columns are mostly neighbours in memory, and one long stream is what prefetchers follow. (Zen 4,
-// one core, k = 896, bf16 from memory: 26 GB/s for 1 and 4 rows, as fast as a plain read, 13 for 8; but 11 GB/s with 2, 4 or 8 columns in step,
-// with software prefetches or without. From the second-level cache 92 GB/s of a plain read's 100.)
+// One column after another: neighbouring columns are mostly neighbours in memory, and one long stream is what prefetchers follow. On one
+// core of a Zen 4 with k = 896 in bf16: from memory 26 GB/s for 1 and 4 rows, as fast as a plain read, and 13 for 8 rows; but 11 GB/s for
+// one row and 2, 4 or 8 columns in step, with software prefetches or without. From the L2 cache 92 GB/s where a plain read has 100.
 //
-// R * C sums are kept in registers or close by: take C = 4 or 8 for one row, C = 1 or 2 for 8 rows. From about 6 rows on a packed tile is faster.
+// R * C sums are kept in registers or close by: take C = 4 or 8 for one row, C = 1 or 2 for 8 rows. From 12 rows on packing the weights for
+// one tile is as fast, sooner if several tiles share the packed panel.
 template <class L, class W, int R, int C> void dots(const L* const* left, const W* const* weights, long k, float* out) {
   using Along = detail::Along<L, W>;
   constexpr int chains = 2;  // hide the latency of an addition
@@ -96,9 +97,8 @@ void accumulate(float* out, long out_stride, long n, const float* factors, long 
     constexpr int P = packets;
     const auto size = [&](int p) WEFT_FLAT { return p == P - 1 ? last : long(lanes); };
     Packet sum[R][P];
-    unroll<R>([&](auto r) WEFT_FLAT {
-      unroll<P>([&](auto p) WEFT_FLAT { sum[r][p] = load(out + r * out_stride + at + p * lanes, size(p)); });
-    });
+    unroll<R>([&](auto r)
+                  WEFT_FLAT { unroll<P>([&](auto p) WEFT_FLAT { sum[r][p] = load(out + r * out_stride + at + p * lanes, size(p)); }); });
     for (long j = 0; j < count; ++j) {
       Packet v[P];
       unroll<P>([&](auto p) WEFT_FLAT { v[p] = load(rows + j * row_stride + at + p * lanes, size(p)); });
@@ -107,9 +107,8 @@ void accumulate(float* out, long out_stride, long n, const float* factors, long 
         unroll<P>([&](auto p) WEFT_FLAT { sum[r][p] = fma(f, v[p], sum[r][p]); });
       });
     }
-    unroll<R>([&](auto r) WEFT_FLAT {
-      unroll<P>([&](auto p) WEFT_FLAT { store(out + r * out_stride + at + p * lanes, sum[r][p], size(p)); });
-    });
+    unroll<R>([&](auto r)
+                  WEFT_FLAT { unroll<P>([&](auto p) WEFT_FLAT { store(out + r * out_stride + at + p * lanes, sum[r][p], size(p)); }); });
   };
   long at = 0;
   for (; at + most * lanes <= n; at += most * lanes) block(std::integral_constant<int, most>{}, at, lanes);

@@ -12,6 +12,8 @@
 //
 // Another kind of tile (a hardware tile such as AMX, quantised blocks) is another specialisation with the same members.
 #pragma once
+#include <type_traits>
+
 #include "simd.hpp"
 
 namespace weft::cpu {
@@ -37,9 +39,7 @@ template <> struct Product<bf16> {
   static constexpr int depth = 2;
   using Operand = __m512bh;
   WEFT_INLINE static Operand load(const bf16* p) { return (__m512bh)_mm512_loadu_si512(p); }
-  WEFT_INLINE static Operand load(const bf16* p, long n) {
-    return (__m512bh)_mm512_maskz_loadu_epi16(n >= 32 ? ~0u : (1u << n) - 1, p);
-  }
+  WEFT_INLINE static Operand load(const bf16* p, long n) { return (__m512bh)_mm512_maskz_loadu_epi16(n >= 32 ? ~0u : (1u << n) - 1, p); }
   WEFT_INLINE static Operand broadcast(const bf16* p) {
     int pair;
     __builtin_memcpy(&pair, p, sizeof pair);
@@ -68,9 +68,8 @@ template <class Element> struct MicroKernel {
     static_assert(1 <= R && R <= rows);
     native::Floats sum[R][packets];
     unroll<R>([&](auto r) WEFT_FLAT {
-      unroll<packets>([&](auto j) WEFT_FLAT {
-        sum[r][j] = accumulate ? native::load(c + r * ldc + j * Packet::lanes) : native::broadcast(0.f);
-      });
+      unroll<packets>([&](auto j)
+                          WEFT_FLAT { sum[r][j] = accumulate ? native::load(c + r * ldc + j * Packet::lanes) : native::broadcast(0.f); });
     });
     for (long step = 0, n = steps(k); step < n; ++step, left += rows * depth, right += cols * depth) {
       typename Product::Operand b[packets];
@@ -80,9 +79,8 @@ template <class Element> struct MicroKernel {
         unroll<packets>([&](auto j) WEFT_FLAT { sum[r][j] = Product::add(sum[r][j], a, b[j]); });
       });
     }
-    unroll<R>([&](auto r) WEFT_FLAT {
-      unroll<packets>([&](auto j) WEFT_FLAT { native::store(c + r * ldc + j * Packet::lanes, sum[r][j]); });
-    });
+    unroll<R>([&](auto r)
+                  WEFT_FLAT { unroll<packets>([&](auto j) WEFT_FLAT { native::store(c + r * ldc + j * Packet::lanes, sum[r][j]); }); });
   }
   static void tile(const Element* left, const Element* right, long k, float* c, long ldc, bool accumulate) {
     tile_rows<rows>(left, right, k, c, ldc, accumulate);
@@ -91,9 +89,12 @@ template <class Element> struct MicroKernel {
   static void tile(int n, const Element* left, const Element* right, long k, float* c, long ldc, bool accumulate) {
     using Tile = void (*)(const Element*, const Element*, long, float*, long, bool);
     static constexpr auto tiles = []<int... i>(std::integer_sequence<int, i...>) {
-      struct Table { Tile of[rows]; };
+      struct Table {
+        Tile of[rows];
+      };
       return Table{{tile_rows<i + 1>...}};
-    }(std::make_integer_sequence<int, rows>{});
+    }
+    (std::make_integer_sequence<int, rows>{});
     tiles.of[n - 1](left, right, k, c, ldc, accumulate);
   }
 };

@@ -56,8 +56,7 @@ WEFT_INLINE void transpose(native::Floats (&row)[native::lanes]) {
 
 // `lanes` units of 32 bits of a panel: n (<= lanes * depth) values that lie side by side, then zeros
 template <class Element, class T> WEFT_INLINE native::Floats units(const T* p, long n) {
-  if constexpr (std::is_same_v<Element, float>)
-    return load(p, n).v;
+  if constexpr (std::is_same_v<Element, float>) return load(p, n).v;
 #if defined(WEFT_AVX512_BF16)
   else if constexpr (std::is_same_v<T, bf16>)
     return (native::Floats)Product<bf16>::load(p, n);
@@ -137,8 +136,10 @@ template <class Element, class T> void pack_left(const T* src, long row_stride, 
         block[j] = first + j < nrows ? detail::units<Element>(src + (first + j) * row_stride + at, left) : native::broadcast(0.f);
       detail::transpose(block);
       Element* out = panel + (at / depth * Kernel::rows + first) * depth;
-      for (long j = 0, n = Kernel::steps(left); j < n; ++j)
-        native::store(reinterpret_cast<float*>(out + j * (Kernel::rows * depth)), block[j], width);
+      // Whole packets where the step that follows, which is written later, covers what is too much; partial stores are slow on some CPUs.
+      const long n = Kernel::steps(left), whole = first > 0 ? 0 : at + left < k ? n : n - 1;
+      for (long j = 0; j < n; ++j)
+        native::store(reinterpret_cast<float*>(out + j * (Kernel::rows * depth)), block[j], j < whole ? lanes : width);
     }
   }
 }

@@ -55,8 +55,7 @@ template <class Element> double flops(Threads& threads, double budget) {
     const auto a = Product::load(source), b = Product::load(source + 64 - Packet::lanes * Product::depth);
     native::Floats sum[chains];
     unroll<chains>([&](auto i) WEFT_FLAT { sum[i] = native::broadcast(zero + static_cast<float>(int(i))); });
-    for (long step = 0; step < steps; ++step)
-      unroll<chains>([&](auto i) WEFT_FLAT { sum[i] = Product::add(sum[i], a, b); });
+    for (long step = 0; step < steps; ++step) unroll<chains>([&](auto i) WEFT_FLAT { sum[i] = Product::add(sum[i], a, b); });
     unroll<chains - 1>([&](auto i) WEFT_FLAT { sum[0] = sum[0] + sum[i + 1]; });
     use(sum[0]);
   });

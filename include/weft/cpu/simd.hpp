@@ -46,12 +46,8 @@ WEFT_INLINE Packet rsqrt(Packet a) { return Packet(1.f) / sqrt(a); }
 WEFT_INLINE Packet floor(Packet a) { return Packet(native::floor(a.v)); }
 WEFT_INLINE Packet abs(Packet a) { return Packet(native::floats(native::bits(a.v) & 0x7fffffff)); }
 // NaN if either is NaN
-WEFT_INLINE Packet max(Packet a, Packet b) {
-  return Packet(native::blend(native::not_equal(a.v, a.v), a.v, native::max(a.v, b.v)));
-}
-WEFT_INLINE Packet min(Packet a, Packet b) {
-  return Packet(native::blend(native::not_equal(a.v, a.v), a.v, native::min(a.v, b.v)));
-}
+WEFT_INLINE Packet max(Packet a, Packet b) { return Packet(native::blend(native::not_equal(a.v, a.v), a.v, native::max(a.v, b.v))); }
+WEFT_INLINE Packet min(Packet a, Packet b) { return Packet(native::blend(native::not_equal(a.v, a.v), a.v, native::min(a.v, b.v))); }
 WEFT_INLINE Packet truth(native::Mask m) { return Packet(native::blend(m, native::broadcast(1.f), native::broadcast(0.f))); }
 WEFT_INLINE Packet less(Packet a, Packet b) { return truth(native::less(a.v, b.v)); }
 WEFT_INLINE Packet less_equal(Packet a, Packet b) { return truth(native::less_equal(a.v, b.v)); }
@@ -70,7 +66,8 @@ template <int... i> WEFT_INLINE native::Floats count_up(std::integer_sequence<in
 template <class Index> WEFT_INLINE native::Floats shuffle(native::Floats a, native::Floats b) {
   return [&]<int... i>(std::integer_sequence<int, i...>) WEFT_FLAT {
     return (native::Floats)__builtin_shufflevector(a, b, Index::of(i)...);
-  }(std::make_integer_sequence<int, native::lanes>{});
+  }
+  (std::make_integer_sequence<int, native::lanes>{});
 }
 template <int by> struct Rotate {
   static constexpr int of(int i) { return (i + by) % native::lanes; }

@@ -13,7 +13,7 @@ using Floats = __m512;
 typedef std::int32_t Ints __attribute__((vector_size(64)));
 using Halves = __m256i;  // 16 values of 16 bits
 using Mask = __mmask16;
-// The forms with a (full) mask: g++ 12 warns of an uninitialised operand inside its own header for those without. The code is the same.
+// With a (full) mask throughout: without one g++ 12 warns of an uninitialised operand in its own header. The code is the same.
 inline constexpr Mask all = 0xffff;
 
 WEFT_INLINE Floats broadcast(float a) { return _mm512_set1_ps(a); }

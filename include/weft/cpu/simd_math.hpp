@@ -48,8 +48,8 @@ WEFT_INLINE Reduced reduce(Floats x) {
 WEFT_INLINE Floats sine_of(Reduced a) {
   const Floats r = a.rest, z = r * r;
   const Floats sine = native::fma(r * z, polynomial(z, -0.1666665454f, 0.008332156058f, -0.0001951463231f), r);
-  const Floats cosine = native::fma(z * z, polynomial(z, 0.04166664555f, -0.001388730987f, 2.443241287e-5f),
-                                    native::fma(z, constant(-0.5f), constant(1.f)));
+  const Floats cosine =
+      native::fma(z * z, polynomial(z, 0.04166664555f, -0.001388730987f, 2.443241287e-5f), native::fma(z, constant(-0.5f), constant(1.f)));
   const Floats value = native::blend(native::nonzero(a.quadrant & 1), cosine, sine);
   return native::floats(native::bits(value) ^ ((a.quadrant & 2) << 30));
 }
@@ -84,8 +84,8 @@ WEFT_INLINE Packet log(Packet a) {
   const Ints u = native::bits(x) - 0x3f3504f3, exponent = u >> 23;
   const Floats f = native::floats(native::bits(x) - (exponent << 23)) - constant(1.f);
   const Floats e = native::convert(exponent) - native::blend(subnormal, constant(23.f), constant(0.f));
-  const Floats p = polynomial(f, 0.3333331044f, -0.2499998665f, 0.2000222674f, -0.1666924813f, 0.1421865238f, -0.1238439632f,
-                              0.1187307599f, -0.1178954404f, 0.06914792444f);
+  const Floats p = polynomial(f, 0.3333331044f, -0.2499998665f, 0.2000222674f, -0.1666924813f, 0.1421865238f, -0.1238439632f, 0.1187307599f,
+                              -0.1178954404f, 0.06914792444f);
   const Floats z = f * f, small = native::fma(e, constant(-2.12194440e-4f), f * z * p);
   Floats y = native::fma(z, constant(-0.5f), small) + f;
   y = native::fma(e, constant(0.693359375f), y);
@@ -113,8 +113,7 @@ WEFT_INLINE Packet cos(Packet a) {
 WEFT_INLINE Packet tanh(Packet a) {
   using namespace detail;
   const Floats x = abs(a).v, z = x * x;
-  const Floats near =
-      native::fma(x * z, polynomial(z, -0.3333328194f, 0.1333144215f, -0.0537397117f, 0.02063907782f, -0.00570497775f), x);
+  const Floats near = native::fma(x * z, polynomial(z, -0.3333328194f, 0.1333144215f, -0.0537397117f, 0.02063907782f, -0.00570497775f), x);
   const Floats far = constant(1.f) - constant(2.f) / (exp(Packet(x + x)).v + constant(1.f));
   const Floats y = native::blend(native::less(x, constant(0.625f)), near, far);
   return Packet(native::floats(native::bits(y) | (native::bits(a.v) & static_cast<std::int32_t>(0x80000000))));

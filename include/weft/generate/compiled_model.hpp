@@ -1,6 +1,7 @@
-// compiled_model: makes a CompiledModel of a model type. This is where kernels are instantiated: include it in one .cpp file per type and format.
+// compiled_model: makes a CompiledModel of a model type. This is where kernels are instantiated: include it in one .cpp file per type and
+// format.
 #pragma once
-#include <optional>
+#include <memory>
 
 #include "weft/cpu/executor.hpp"
 #include "weft/generate/language_model.hpp"
@@ -12,21 +13,13 @@ namespace weft {
 
 template <class Model, class Format> class CpuModel final : public LanguageModel {
  public:
-  CpuModel(const ModelConfig& config, const DecoderDims& dims, Weights weights, int threads)
-      : LanguageModel(std::move(weights)), config_(config), dims_(dims), executor_(threads) {}
+  CpuModel(const ModelConfig& config, Weights weights, int threads)
+      : LanguageModel(std::move(weights)), config_(config), dims_(dims_of(config)), executor_(threads) {}
 
   std::unique_ptr<Session> start(const SessionSettings& settings) override {
     return std::make_unique<ModelSession<Model, Format, cpu::Executor>>(config_, dims_, weights_, executor_, settings);
   }
   int threads() const override { return executor_.threads(); }
-
-  static std::unique_ptr<LanguageModel> load(const ModelConfig& config, Checkpoint checkpoint, int threads, const LoadProgress& progress) {
-    check_dims(Model::name.text, Model::dims, config);
-    const DecoderDims dims = dims_of(config);
-    const TiedHead tie = {Model::embedding_path.text, Model::head_path.text, config.tied};
-    auto weights = Weights::load(std::move(checkpoint), Model::template parameters<Format>(dims), tie, progress);
-    return std::make_unique<CpuModel>(config, dims, std::move(weights), threads);
-  }
 
  private:
   const ModelConfig config_;
@@ -47,7 +40,12 @@ template <class Model, class Format> CompiledModel compiled_model() {
   model.explain = [] {
     return explain<EmbedProgram<Model, Format>>() + explain<LayerProgram<Model, Format>>() + explain<HeadProgram<Model, Format>>();
   };
-  model.load = &CpuModel<Model, Format>::load;
+  model.parameters = [](const DecoderDims& dims) { return Model::template parameters<Format>(dims); };
+  model.embedding = Model::embedding_path.text;
+  model.head = Model::head_path.text;
+  model.make = [](const ModelConfig& config, Weights weights, int threads) -> std::unique_ptr<LanguageModel> {
+    return std::make_unique<CpuModel<Model, Format>>(config, std::move(weights), threads);
+  };
   return model;
 }
 

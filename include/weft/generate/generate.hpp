@@ -30,8 +30,8 @@ struct GenerationResult {
 // What the caller answers to a token.
 enum class Continue { yes, stop, interrupt };
 
-// Appends `prompt` to the session and leaves the logits of its last token in `logits` [vocab]. `goes_on()` is asked between pieces of the prompt;
-// once it says no, the rest is left out and the answer is false. Throws Error for an empty prompt, and as Session::forward does.
+// Appends `prompt` to the session and leaves the logits of its last token in `logits` [vocab]. `goes_on()` is asked between pieces of the
+// prompt; once it says no, the rest is left out and the answer is false. Throws Error for an empty prompt, and as Session::forward does.
 template <class GoesOn> bool prefill(Session& session, std::span<const std::int32_t> prompt, std::span<float> logits, GoesOn&& goes_on) {
   constexpr std::size_t piece = 512;
   if (prompt.empty()) throw Error("prompt: expected at least one token, found none");
@@ -43,8 +43,8 @@ template <class GoesOn> bool prefill(Session& session, std::span<const std::int3
   return true;
 }
 
-// Continues a text whose last logits are at hand: `sampler` chooses a token from `logits` [vocab], `on_token(id)` gets it and answers how to go
-// on, and the token goes through the model. Allocates nothing. Throws Error as Session::forward and Sampler do.
+// Continues a text whose last logits are at hand: `sampler` chooses a token from `logits` [vocab], `on_token(id)` gets it and answers how
+// to go on, and the token goes through the model. Allocates nothing. Throws Error as Session::forward and Sampler do.
 template <class OnToken>
 GenerationResult generate(Session& session, Sampler& sampler, std::span<float> logits, const GenerationLimits& limits, OnToken&& on_token) {
   GenerationResult result;

@@ -31,20 +31,23 @@ class LanguageModel {
 
 // A model type whose kernels are part of the program, and what it can do before weights are there.
 struct CompiledModel {
-  std::string name;        // of the type, as "Qwen2.5-0.5B"
-  DecoderDims dims;        // sizes in the type
+  std::string name;  // of the type, as "Qwen2.5-0.5B"
+  DecoderDims dims;  // sizes in the type
   bool has_qkv_bias = false;
-  DType format{};          // of weights, cache and activations
+  DType format{};  // of weights, cache and activations
   const char* instruction_set = "";
   ModelSize (*size)(const DecoderDims&) = nullptr;
   std::string (*describe)(const DecoderDims&) = nullptr;
   std::string (*explain)() = nullptr;
+  ParameterTable (*parameters)(const DecoderDims&) = nullptr;
+  std::string embedding, head;  // the paths of the two parameters that a config may tie
   // `threads`: 0 takes as many as the machine has
-  std::unique_ptr<LanguageModel> (*load)(const ModelConfig&, Checkpoint, int threads, const LoadProgress&) = nullptr;
+  std::unique_ptr<LanguageModel> (*make)(const ModelConfig&, Weights, int threads) = nullptr;
 
   bool is_static() const { return dims.is_closed(); }
   std::string type_text() const {
-    return name + (is_static() ? ", all sizes in the type" : ", head_dim " + std::to_string(dims.head_dim) + " in the type, other sizes at run time");
+    return name + (is_static() ? ", all sizes in the type"
+                               : ", head_dim " + std::to_string(dims.head_dim) + " in the type, other sizes at run time");
   }
 };
 
@@ -52,7 +55,8 @@ struct CompiledModel {
 // Throws Error that says what is compiled in when there is neither, and for what no type computes.
 inline const CompiledModel& choose_model(std::span<const CompiledModel> compiled, const ModelConfig& config, DType format) {
   if (config.yarn) throw Error("config.json: rope_scaling \"yarn\" is not supported; without it the context is that of the pre-training");
-  if (config.output_bias) throw Error("config.json: field \"attention_bias\": expected false, found true: a bias after attention is not supported");
+  if (config.output_bias)
+    throw Error("config.json: field \"attention_bias\": expected false, found true: a bias after attention is not supported");
   const DecoderDims dims = dims_of(config);
   const CompiledModel* open = nullptr;
   std::string known;
@@ -64,9 +68,17 @@ inline const CompiledModel& choose_model(std::span<const CompiledModel> compiled
     known += (known.empty() ? "" : ", ") + std::to_string(model.dims.head_dim);
   }
   if (!open)
-    throw Error("config.json: head_dim is " + std::to_string(dims.head_dim) + ", and no model type for it is compiled in; for " + config.model_type + " in " +
-                name_of(format) + " there is head_dim " + (known.empty() ? "none" : known));
+    throw Error("config.json: head_dim is " + std::to_string(dims.head_dim) + ", and no model type for it is compiled in; for " +
+                config.model_type + " in " + name_of(format) + " there is head_dim " + (known.empty() ? "none" : known));
   return *open;
+}
+
+// Throws Error for a config that does not fit the type, and as Weights::load does. `threads`: 0 takes as many as the machine has.
+inline std::unique_ptr<LanguageModel> load_model(const CompiledModel& type, const ModelConfig& config, Checkpoint checkpoint,
+                                                 int threads = 0, const LoadProgress& progress = {}) {
+  check_dims(type.name, type.dims, config);
+  auto weights = Weights::load(std::move(checkpoint), type.parameters(dims_of(config)), {type.embedding, type.head, config.tied}, progress);
+  return type.make(config, std::move(weights), threads);
 }
 
 }  // namespace weft

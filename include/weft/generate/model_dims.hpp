@@ -24,7 +24,8 @@ inline void check_dims(const std::string& model, const DecoderDims& type, const 
   std::string problems;
   const auto compare = [&](const char* field, long expected, long found) {
     if (expected != runtime && expected != found)
-      problems += (problems.empty() ? "" : "; ") + std::string(field) + ": expected " + std::to_string(expected) + ", found " + std::to_string(found);
+      problems += (problems.empty() ? "" : "; ") + std::string(field) + ": expected " + std::to_string(expected) + ", found " +
+                  std::to_string(found);
   };
   compare("hidden_size", type.hidden, config.hidden);
   compare("intermediate_size", type.intermediate, config.intermediate);

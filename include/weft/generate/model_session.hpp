@@ -1,5 +1,5 @@
-// model_session: a session that runs the programs of one model type on an executor. All memory is bound when it is made; a token only changes
-// how many tokens and keys there are.
+// model_session: a session that runs the programs of one model type on an executor. All memory is bound when it is made; a token only
+// changes how many tokens and keys there are.
 #pragma once
 #include <algorithm>
 #include <vector>
@@ -17,12 +17,16 @@ namespace weft {
 // The width of a window that hides nothing, exact as a float: full attention is a wide window, so one kernel serves both.
 inline constexpr std::int32_t everything_is_visible = 1 << 30;
 
-// Format: a Stored<...>. Executor: reserve(binding), run(binding). Weights and executor are shared and must outlive the session; sessions that
-// share an executor take turns.
+// Format: a Stored<...>. Executor: reserve(binding), run(binding). Weights and executor are shared and must outlive the session; sessions
+// that share an executor take turns.
 template <class Model, class Format, class Executor> class ModelSession final : public Session {
  public:
-  ModelSession(const ModelConfig& config, const typename Model::Dims& dims, const Weights& weights, Executor& executor, const SessionSettings& settings)
-      : Session(settings.context, dims.vocab), executor_(executor), hidden_(dims.hidden), chunk_(std::min(settings.chunk, settings.context)) {
+  ModelSession(const ModelConfig& config, const typename Model::Dims& dims, const Weights& weights, Executor& executor,
+               const SessionSettings& settings)
+      : Session(settings.context, dims.vocab),
+        executor_(executor),
+        hidden_(dims.hidden),
+        chunk_(std::min(settings.chunk, settings.context)) {
     if (settings.context < 1) throw Error("context: expected at least 1 token, found " + std::to_string(settings.context));
     if (settings.chunk < 1) throw Error("chunk: expected at least 1 token, found " + std::to_string(settings.chunk));
     const auto tokens = static_cast<std::size_t>(chunk_);
@@ -32,7 +36,8 @@ template <class Model, class Format, class Executor> class ModelSession final : 
     epsilon_ = static_cast<float>(config.rms_norm_eps);
     frequencies_.resize(static_cast<std::size_t>(dims.head_dim / 2));
     inverse_frequencies(config.rope_theta, frequencies_);
-    for (const long w : config.window) windows_.push_back(w == 0 ? everything_is_visible : static_cast<std::int32_t>(std::min<long>(w, everything_is_visible)));
+    for (const long w : config.window)
+      windows_.push_back(w == 0 ? everything_is_visible : static_cast<std::int32_t>(std::min<long>(w, everything_is_visible)));
 
     bind(embed_, dims, weights, 0);
     embed_.view[leaf_number<Embed>("y")].data = activations_[0].data();  // where the first layer reads
@@ -67,7 +72,7 @@ template <class Model, class Format, class Executor> class ModelSession final : 
       const std::string_view path = text_of(table.leaf[l].path);
       void* data = nullptr;
       if (table.leaf[l].role == Role::parameter)
-        data = const_cast<std::byte*>(weights.data(weights.table().find(table.leaf[l].path), block));  // a program does not write its parameters
+        data = const_cast<std::byte*>(weights.data(weights.table().find(table.leaf[l].path), block));  // programs do not write them
       else if (table.leaf[l].role == Role::state)
         data = new_cache(weights.table().row[weights.table().find(table.leaf[l].path)]);
       else

@@ -21,14 +21,16 @@ class Session {
   virtual ~Session() = default;
 
   // Appends `ids` to the text. `logits` receives nothing (empty), those after the last id [vocab], or those after every id [ids, vocab].
-  // Allocates nothing. Throws Error, and leaves the text as it was, for an id out of range, when the context is full, and for another size of `logits`.
+  // Allocates nothing. Throws Error, and leaves the text as it was, for an id out of range, when the context is full, and for another size
+  // of `logits`.
   void forward(std::span<const std::int32_t> ids, std::span<float> logits) {
     const auto count = static_cast<long>(ids.size());
     for (const auto id : ids)
-      if (id < 0 || id >= vocab_) throw Error("token id: expected one from 0 to " + std::to_string(vocab_ - 1) + ", found " + std::to_string(id));
+      if (id < 0 || id >= vocab_)
+        throw Error("token id: expected one from 0 to " + std::to_string(vocab_ - 1) + ", found " + std::to_string(id));
     if (count > context_ - position_)
-      throw Error("context: it holds " + std::to_string(context_) + " tokens; " + std::to_string(position_) + " are in it and " + std::to_string(count) +
-                  " more do not fit");
+      throw Error("context: it holds " + std::to_string(context_) + " tokens; " + std::to_string(position_) + " are in it and " +
+                  std::to_string(count) + " more do not fit");
     const auto row = static_cast<std::size_t>(vocab_);
     if (!logits.empty() && logits.size() != row && logits.size() != row * ids.size())
       throw Error("logits: expected room for " + std::to_string(row) + " values (the last token) or " + std::to_string(row * ids.size()) +

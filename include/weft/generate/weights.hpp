@@ -1,5 +1,5 @@
-// weights: the tensors of a checkpoint, bound to the parameters of a model by their paths. A tensor stored as the model wants it is used where
-// it lies in the mapped file; another format is converted once.
+// weights: the tensors of a checkpoint, bound to the parameters of a model by their paths. A tensor stored as the model wants it is used
+// where it lies in the mapped file; another format is converted once.
 #pragma once
 #include <cstring>
 #include <functional>
@@ -26,15 +26,21 @@ struct TiedHead {
 
 class Weights {
  public:
-  // Binds every parameter of `table`. Tensors that the model does not have are ignored. Where the config ties the head, a file may still hold
-  // both tensors: if they differ the file's head is used; if it holds one of them, that one serves as both.
-  // Throws one Error that lists every tensor that is missing, of another shape, or of a type that is no f32, f16 or bf16.
+  // Binds every parameter of `table`. Tensors that the model does not have are ignored. Where the config ties the head, a file may still
+  // hold both tensors: if they differ the file's head is used; if it holds one of them, that one serves as both. Throws one Error that
+  // lists every tensor that is missing, of another shape, or of a type that is no f32, f16 or bf16.
   static Weights load(Checkpoint checkpoint, const ParameterTable& table, const TiedHead& tie, const LoadProgress& progress = {}) {
     return Weights(std::move(checkpoint), table, tie, progress);
   }
 
+  // Weights without a checkpoint: `fill(row, block, bytes)` makes the elements of each tensor; a tied head shares those of the embedding.
+  using Fill = std::function<void(const ParameterRow&, long, std::span<std::byte>)>;
+  static Weights make(const ParameterTable& table, const TiedHead& tie, const Fill& fill) { return Weights(table, tie, fill); }
+
   // dense row-major elements of row `row` of the table; `block` counts the repeated layers
-  const std::byte* data(int row, long block) const { return data_[static_cast<std::size_t>(first_[static_cast<std::size_t>(row)] + block)]; }
+  const std::byte* data(int row, long block) const {
+    return data_[static_cast<std::size_t>(first_[static_cast<std::size_t>(row)] + block)];
+  }
   const ParameterTable& table() const { return table_; }
   bool head_is_tied() const { return head_is_tied_; }  // the head shares the embedding's memory
   std::uint64_t converted_bytes() const { return converted_bytes_; }
@@ -68,6 +74,23 @@ class Weights {
     }
   }
 
+  Weights(const ParameterTable& table, const TiedHead& tie, const Fill& fill) : table_(table), head_is_tied_(tie.tied) {
+    for (int r = 0; r < table_.rows; ++r) {
+      const ParameterRow& row = table_.row[r];
+      first_.push_back(static_cast<long>(data_.size()));
+      if (row.role != Role::parameter) continue;
+      if (tie.tied && text_of(row.path) == tie.head) {  // the embedding comes first in every table
+        data_.push_back(data(table_.find(Name(tie.embedding.c_str())), 0));
+        continue;
+      }
+      for (long block = 0; block < row.blocks; ++block) {
+        converted_.emplace_back(static_cast<std::size_t>(row.size() * bytes_of(row.dtype)));
+        fill(row, block, {converted_.back().data(), converted_.back().size()});
+        data_.push_back(converted_.back().data());
+      }
+    }
+  }
+
   // one tensor per parameter and block, in the order of the table; nullptr where one does not fit
   std::vector<const TensorInfo*> find_all(const TiedHead& tie) {
     std::vector<const TensorInfo*> found;
@@ -94,13 +117,15 @@ class Weights {
                     std::memcmp(embedding->data.data(), head->data.data(), head->data.size()) == 0;
     if (head_is_tied_) return embedding;
     if (name == tie.head)
-      warnings_.push_back(place_of(*head) + ": the config ties " + tie.head + " to " + tie.embedding + ", but both are here and differ; each is used as it is");
+      warnings_.push_back(place_of(*head) + ": the config ties " + tie.head + " to " + tie.embedding +
+                          ", but both are here and differ; each is used as it is");
     return name == tie.head ? head : embedding;
   }
 
   bool fits(const TensorInfo& tensor, const std::string& name, const ParameterRow& row) {
     bool same = tensor.shape.size() == static_cast<std::size_t>(row.rank);
-    for (int d = 0; same && d < row.rank; ++d) same = tensor.shape[static_cast<std::size_t>(d)] == static_cast<std::uint64_t>(row.extent[d]);
+    for (int d = 0; same && d < row.rank; ++d)
+      same = tensor.shape[static_cast<std::size_t>(d)] == static_cast<std::uint64_t>(row.extent[d]);
     if (!same) {
       misfit(name, "expected " + shape_of(row) + ", found " + shape_text(tensor.shape) + " in " + place_of(tensor));
       return false;
@@ -120,8 +145,8 @@ class Weights {
     if (misfits_ == 0) return;
     const std::string place = checkpoint_.files().size() == 1 ? checkpoint_.files()[0].path().string() : checkpoint_.directory().string();
     const std::string list = misfits_ == 1 ? " " + problems_.substr(problems_.find("tensor")) : problems_;
-    throw Error(place + ": " + (misfits_ == 1 ? "one tensor does" : std::to_string(misfits_) + " tensors do") + " not fit the model:" + list +
-                (misfits_ > 10 ? "\n  and " + std::to_string(misfits_ - 10) + " more" : ""));
+    throw Error(place + ": " + (misfits_ == 1 ? "one tensor does" : std::to_string(misfits_) + " tensors do") +
+                " not fit the model:" + list + (misfits_ > 10 ? "\n  and " + std::to_string(misfits_ - 10) + " more" : ""));
   }
   std::string place_of(const TensorInfo& tensor) const {
     for (const auto& file : checkpoint_.files())
@@ -152,7 +177,7 @@ class Weights {
   ParameterTable table_;
   std::vector<long> first_;  // by row: its first entry in data_
   std::vector<const std::byte*> data_;
-  std::vector<Memory> converted_;
+  std::vector<Memory> converted_;  // memory of its own
   std::uint64_t converted_bytes_ = 0;
   bool head_is_tied_ = false;
   std::vector<std::string> warnings_;

@@ -1,5 +1,5 @@
-// causal_lm: a language model as three programs (embed the ids, one decoder layer that stands for all of them, the head), and what follows from
-// reading them: the table of parameters and the counts. Whether a checkpoint's head is tied is decided when it is loaded, so the head
+// causal_lm: a language model as three programs (embed the ids, one decoder layer that stands for all of them, the head), and what follows
+// from reading them: the table of parameters and the counts. Whether a checkpoint's head is tied is decided when it is loaded, so the head
 // always reads a leaf of its own, which may be bound to the embedding's memory.
 #pragma once
 #include <weft/models/dims.hpp>
@@ -57,7 +57,7 @@ struct CausalLM<dims_, Embedding<embed, Vocab, Hidden>, Blocks_, Norm, Linear<he
     return size_of_model(parameters<Format>(d), d, embedding_path, head_path);
   }
 
-  // ---- constants of a model whose sizes are all part of its type
+  // Constants of a model whose sizes are all part of its type.
   static constexpr ModelSize closed_size() {
     static_assert(is_closed, "the counts of a model with run-time sizes depend on them: ask size(dims)");
     return size<>();
@@ -68,7 +68,7 @@ struct CausalLM<dims_, Embedding<embed, Vocab, Hidden>, Blocks_, Norm, Linear<he
   static constexpr long bytes_per_token(long context) { return closed_size().bytes_per_token(context); }
 };
 
-// ---- the programs of a model that runs: symbols and errors carry "LayerProgram<Qwen2_5_0_5B, ...>", no string, no tree
+// The programs of a model that runs: symbols and errors carry "LayerProgram<Qwen2_5_0_5B, ...>", no string, no tree.
 template <class Model> constexpr bool has_a_class_of_its_own() {
   static_assert(!std::is_same_v<Model, typename Model::self>, "give the model a class of its own: struct MyModel : Qwen2<...> {};");
   return true;

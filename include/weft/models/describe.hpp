@@ -16,7 +16,9 @@ inline std::string grouped(long n) {  // 494,032,768
   return text;
 }
 
-inline std::string padded(std::string text, std::size_t width) { return text + std::string(text.size() < width ? width - text.size() : 1, ' '); }
+inline std::string padded(std::string text, std::size_t width) {
+  return text + std::string(text.size() < width ? width - text.size() : 1, ' ');
+}
 
 template <class P> std::string tree_of_program(const ParameterTable& parameters, int outermost, bool is_tied_head) {
   constexpr const auto& table = Compiled<P>::table;
@@ -48,15 +50,16 @@ template <class P> std::string tree_of_program(const ParameterTable& parameters,
 
 }  // namespace detail
 
-// One line of totals, then one line per module and parameter; '#' stands for the number of the layer. `dims` completes what the type leaves open.
+// One line of totals, then one line per module and parameter; '#' stands for the number of the layer. `dims` completes what the type leaves
+// open.
 template <class Model, class Format = typename Model::storage> std::string describe(const typename Model::Dims& dims = Model::dims) {
   const ParameterTable table = Model::template parameters<Format>(dims);
   const ModelSize size = Model::template size<Format>(dims);
   using detail::grouped;
-  return std::string(Model::name.text) + ": " + grouped(size.parameters) + " parameters (" + grouped(size.non_embedding) + " without the embedding), " +
-         grouped(size.weight_bytes) + " bytes of weights, " + grouped(size.kv_bytes_per_token) + " bytes of cache per token\n" +
-         detail::tree_of_program<EmbedProgram<Model, Format>>(table, 1, false) + "  " + std::to_string(dims.layers) + " times\n" +
-         detail::tree_of_program<LayerProgram<Model, Format>>(table, 2, false) +
+  return std::string(Model::name.text) + ": " + grouped(size.parameters) + " parameters (" + grouped(size.non_embedding) +
+         " without the embedding), " + grouped(size.weight_bytes) + " bytes of weights, " + grouped(size.kv_bytes_per_token) +
+         " bytes of cache per token\n" + detail::tree_of_program<EmbedProgram<Model, Format>>(table, 1, false) + "  " +
+         std::to_string(dims.layers) + " times\n" + detail::tree_of_program<LayerProgram<Model, Format>>(table, 2, false) +
          detail::tree_of_program<HeadProgram<Model, Format>>(table, 1, dims.tied);
 }
 

@@ -6,13 +6,13 @@ namespace weft {
 
 // Counts, in elements, bytes and floating-point operations (a multiply and an add are two). "Per token" is one token of one sequence.
 struct ModelSize {
-  long parameters = 0;         // a tied head counts once
-  long non_embedding = 0;      // without the embedding and without the head
-  long weight_bytes = 0;       // of all parameters
+  long parameters = 0;     // a tied head counts once
+  long non_embedding = 0;  // without the embedding and without the head
+  long weight_bytes = 0;   // of all parameters
   long kv_bytes_per_token = 0;
-  long head = 0;               // elements of the head's matrix
-  long layer_matrices = 0;     // elements of all matrices of all layers
-  long flops_per_key = 0;      // of attention, for one query token in all layers
+  long head = 0;                 // elements of the head's matrix
+  long layer_matrices = 0;       // elements of all matrices of all layers
+  long flops_per_key = 0;        // of attention, for one query token in all layers
   long decode_weight_bytes = 0;  // read for each new token: everything but the rows of the embedding that are not its own
 
   // one token through the layers, without the head
@@ -22,7 +22,8 @@ struct ModelSize {
   constexpr long bytes_per_token(long context) const { return decode_weight_bytes + kv_bytes_per_token * context; }
 };
 
-template <class Dims> constexpr ModelSize size_of_model(const ParameterTable& table, const Dims& dims, const Name& embedding, const Name& head) {
+template <class Dims>
+constexpr ModelSize size_of_model(const ParameterTable& table, const Dims& dims, const Name& embedding, const Name& head) {
   ModelSize s;
   for (int i = 0; i < table.rows; ++i) {
     const ParameterRow& row = table.row[i];

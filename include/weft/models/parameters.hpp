@@ -77,7 +77,8 @@ inline std::string checkpoint_name(std::string_view path, long block) {
 
 inline std::string shape_of(const ParameterRow& row) {
   std::string text = "[";
-  for (int d = 0; d < row.rank; ++d) text += (d ? ", " : "") + (row.extent[d] == runtime ? std::string("token") : std::to_string(row.extent[d]));
+  for (int d = 0; d < row.rank; ++d)
+    text += (d ? ", " : "") + (row.extent[d] == runtime ? std::string("token") : std::to_string(row.extent[d]));
   return text + "]";
 }
 

@@ -1,5 +1,5 @@
-// inverse_frequencies: the speeds at which the pairs of a rotary embedding turn. They are computed on the host, because where they are rounded
-// decides about the last bits of every angle.
+// inverse_frequencies: the speeds at which the pairs of a rotary embedding turn. They are computed on the host, because where they are
+// rounded decides about the last bits of every angle.
 #pragma once
 #include <cmath>
 #include <cstddef>

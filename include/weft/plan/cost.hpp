@@ -72,6 +72,7 @@ struct Cost {
 // what a kernel of a plan costs
 template <class Plan> struct CostModel {
   const Plan& plan;
+  const LeafRecord* leaf;  // of the program's table
 
   constexpr void multiply(Monomial& m, Mask axes) const {
     for (short a = 0; a < plan.axes; ++a)
@@ -149,18 +150,35 @@ template <class Plan> struct CostModel {
     }
     return false;
   }
-  // no dimension is picked by a constant; a selected half of a split dimension has another extent than its declaration
+  // Does a view reach every element? In each dimension its axes must be the digits of a number: the factor of each is the product of the extents
+  // of the smaller ones. A selected half of a dimension leaves gaps, or is shorter than the dimension.
   constexpr bool reads_all(const Node& x) const {
     if (x.kind != NodeKind::leaf) return false;
-    for (int d = 0; d < x.rank; ++d) {
-      if (x.at[d].terms == 0 || x.at[d].constant != 0) return false;
-      const long declared = x.leaf < plan.leaves ? declared_extent(x, d) : plan.axis[plan.temporary[x.leaf - plan.leaves].axis[d]].record.extent;
-      if (x.at[d].terms == 1 && plan.axis[x.at[d].term[0].axis].record.extent != declared) return false;
-    }
+    for (int d = 0; d < x.rank; ++d)
+      if (!reaches_all(x.at[d], declared_extent(x, d))) return false;
     return true;
   }
-  const LeafRecord* leaf = nullptr;
-  constexpr long declared_extent(const Node& x, int d) const { return plan.axis[leaf[x.leaf].axis[d]].record.extent; }
+  constexpr bool reaches_all(const IndexForm& f, long declared) const {
+    if (f.terms == 0 || f.constant != 0) return false;
+    Factor below;
+    for (int digits = 0; digits < f.terms; ++digits) {
+      int next = -1;
+      for (int t = 0; t < f.terms; ++t)
+        if (f.term[t].axis != Term::no_axis && same_factor(f.term[t].factor, below)) next = f.term[t].axis;
+      if (next < 0) return false;
+      const long extent = plan.axis[next].record.extent;
+      below = below * (extent == runtime ? Factor{1, {plan.axis[next].origin, -1}} : Factor{static_cast<int>(extent), {-1, -1}});
+    }
+    return declared == runtime || below.times[0] >= 0 || below.number == declared;
+  }
+  static constexpr bool same_factor(const Factor& a, const Factor& b) {  // in either order
+    return a.number == b.number &&
+           ((a.times[0] == b.times[0] && a.times[1] == b.times[1]) || (a.times[0] == b.times[1] && a.times[1] == b.times[0]));
+  }
+  constexpr long declared_extent(const Node& x, int d) const {
+    const short a = x.leaf < plan.leaves ? leaf[x.leaf].axis[d] : plan.temporary[x.leaf - plan.leaves].axis[d];
+    return plan.axis[a].record.extent;
+  }
 
   constexpr Polynomial bytes_written(const Store& s) const {
     Monomial m = elements(s.at, s.rank, s.dimension, bytes_of(s.dtype));

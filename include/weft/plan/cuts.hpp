@@ -9,7 +9,7 @@ struct Root {
   short node = -1;
   Store store;
   bool streams = false;
-  bool copies = false;  // its value was made by another root, into a temporary
+  bool copies = false;                                               // its value was made by another root, into a temporary
   constexpr short top() const { return copies ? short{-1} : node; }  // the node whose own mark does not count
 };
 

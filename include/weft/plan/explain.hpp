@@ -137,8 +137,7 @@ template <class P> class Explanation {
       roots.push_back(plan.store[s.store[i]].node);
       if (plan.store[s.store[i]].index >= 0) roots.push_back(plan.store[s.store[i]].index);
     }
-    for (int r = 0; r < s.reductions; ++r)
-      define(indent, "reduced in the tile  ", s.reduction[r], names, statistic_word(s.reduction[r]));
+    for (int r = 0; r < s.reductions; ++r) define(indent, "reduced in the tile  ", s.reduction[r], names, statistic_word(s.reduction[r]));
     share(indent, roots, names);
     for (int i = 0; i < s.stores; ++i) explain_store(indent, plan.store[s.store[i]], names);
   }
@@ -155,5 +154,7 @@ template <class P> std::string explain() {
   check_plan<P>();
   return Explanation<P>().text();
 }
+template <class P> struct PlanOf;  // what plan(formula, tensors...) gives
+template <class P> std::string explain(PlanOf<P>) { return explain<P>(); }
 
 }  // namespace weft

@@ -83,29 +83,20 @@ template <class P> class FormulaText {
     const Node& x = plan.node[n];
     if (!define && has_name(n)) return name(n);
     switch (x.kind) {
-      case NodeKind::leaf:
-        return leaf(x);
+      case NodeKind::leaf: return leaf(x);
       case NodeKind::gather: {
         std::string s = Names::tensor(x.leaf) + "[";
         for (int d = 0; d < x.rank; ++d) s += (d ? ", " : "") + (d == x.dimension ? text(x.operand[0], 0, false) : Names::index(x.at[d]));
         return s + "]";
       }
-      case NodeKind::constant:
-        return shortest(std::bit_cast<double>(x.bits));
-      case NodeKind::position:
-        return "position<" + Names::index(x.at[0]) + ">";
-      case NodeKind::extent:
-        return "|" + Names::index(x.at[0]) + "|";
-      case NodeKind::reduce:
-        return call((x.monoid == Monoid::sum ? "sum<" : "max<") + Names::axes(x.bound) + ">", x);
-      case NodeKind::contract:
-        return call("dot<" + Names::axes(x.bound) + ">", x);
-      case NodeKind::cast:
-        return call(name_of(x.dtype), x);
-      case NodeKind::stack:
-        return call("stack<" + Names::index(x.at[0]) + ">", x);
-      default:
-        break;
+      case NodeKind::constant: return shortest(std::bit_cast<double>(x.bits));
+      case NodeKind::position: return "position<" + Names::index(x.at[0]) + ">";
+      case NodeKind::extent: return "|" + Names::index(x.at[0]) + "|";
+      case NodeKind::reduce: return call((x.monoid == Monoid::sum ? "sum<" : "max<") + Names::axes(x.bound) + ">", x);
+      case NodeKind::contract: return call("dot<" + Names::axes(x.bound) + ">", x);
+      case NodeKind::cast: return call(name_of(x.dtype), x);
+      case NodeKind::stack: return call("stack<" + Names::index(x.at[0]) + ">", x);
+      default: break;
     }
     const std::string f = Names::functor(x.functor);
     if (!is_operator(f)) return call(f, x);
@@ -120,8 +111,7 @@ template <class P> class FormulaText {
     std::string s, indices;
     bool plain = true;
     for (int d = 0; d < x.rank; ++d) {
-      const short declared =
-          x.leaf < plan.leaves ? Compiled<P>::table.leaf[x.leaf].axis[d] : plan.temporary[x.leaf - plan.leaves].axis[d];
+      const short declared = x.leaf < plan.leaves ? Compiled<P>::table.leaf[x.leaf].axis[d] : plan.temporary[x.leaf - plan.leaves].axis[d];
       plain &= x.at[d].is_axis(declared);
       indices += (d ? ", " : "") + Names::index(x.at[d]);
     }

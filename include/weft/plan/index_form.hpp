@@ -16,6 +16,7 @@ struct Factor {
 };
 
 struct Term {
+  static constexpr short no_axis = -2;  // of a constant multiple of runtime extents: the second half of a dimension begins there
   short axis = -1;
   Factor factor;
   constexpr bool operator==(const Term&) const = default;
@@ -39,6 +40,10 @@ struct IndexForm {
     return true;
   }
   constexpr void add(short axis, Factor factor) {
+    if (axis == Term::no_axis && factor.times[0] < 0) {
+      constant += factor.number;
+      return;
+    }
     for (int i = 0; i < terms; ++i)
       if (term[i].axis == axis && term[i].factor.times[0] == factor.times[0] && term[i].factor.times[1] == factor.times[1]) {
         term[i].factor.number += factor.number;
@@ -48,7 +53,8 @@ struct IndexForm {
   }
   constexpr Mask axes() const {
     Mask m = 0;
-    for (int i = 0; i < terms; ++i) m |= bit(term[i].axis);
+    for (int i = 0; i < terms; ++i)
+      if (term[i].axis != Term::no_axis) m |= bit(term[i].axis);
     return m;
   }
   // the factor of an axis, 0 where it does not occur; a runtime factor counts as -1
@@ -75,7 +81,7 @@ constexpr IndexForm substitute(const IndexForm& f, int axis, const IndexForm& by
       r.add(f.term[i].axis, f.term[i].factor);
       continue;
     }
-    r.constant += f.term[i].factor.number * by.constant;
+    if (by.constant != 0) r.add(Term::no_axis, f.term[i].factor * Factor{by.constant, {-1, -1}});
     for (int j = 0; j < by.terms; ++j) r.add(by.term[j].axis, f.term[i].factor * by.term[j].factor);
   }
   return r;

@@ -27,7 +27,7 @@ template <class P> struct FunctorNames {
     }
     return l;
   }();
-  template <int... i> static const char* find(short functor, std::integer_sequence<int, i...>) {
+  template <int... i> static const char* find([[maybe_unused]] short functor, std::integer_sequence<int, i...>) {
     const char* name = "";
     ((used.record[i] == functor ? void(name = functor_at<P, used.record[i]>::name) : void()), ...);
     return name;
@@ -70,11 +70,13 @@ template <class P> class PlanNames {
   static std::string index(const IndexForm& f) {
     std::string s;
     for (int t = 0; t < f.terms; ++t) {
-      if (t) s += " + ";
-      if (f.term[t].factor.number != 1) s += std::to_string(f.term[t].factor.number) + "*";
+      std::string product;
+      auto times = [&](const std::string& factor) { product += (product.empty() ? "" : "*") + factor; };
+      if (f.term[t].factor.number != 1) times(std::to_string(f.term[t].factor.number));
       for (const short a : f.term[t].factor.times)
-        if (a >= 0) s += "|" + axis(a) + "|*";
-      s += axis(f.term[t].axis);
+        if (a >= 0) times("|" + axis(a) + "|");
+      if (f.term[t].axis != Term::no_axis) times(axis(f.term[t].axis));
+      s += (t ? " + " : "") + product;
     }
     if (f.constant || !f.terms) s += (s.empty() ? "" : " + ") + std::to_string(f.constant);
     return s;

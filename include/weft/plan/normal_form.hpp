@@ -34,14 +34,16 @@ template <class Table, int capacity> struct NormalForm {
     axes = t.axes;
     for (int a = 0; a < axes; ++a) axis[a] = {t.axis[a], static_cast<short>(a)};
     for (int i = 0; i < t.count; ++i)
-      if (const Record& r = t.record[i]; r.kind == NodeKind::leaf && r.number < 0) fail(PlanProblem::one_path_with_two_shapes, -1, -1 - r.number);
+      if (const Record& r = t.record[i]; r.kind == NodeKind::leaf && r.number < 0)
+        fail(PlanProblem::one_path_with_two_shapes, -1, -1 - r.number);
     refine_axes();
   }
   constexpr void fail(PlanProblem p, int a = -1, int leaf = -1) {
     if (error.problem == PlanProblem::none) error = {p, static_cast<short>(leaf), static_cast<short>(a)};
   }
   constexpr Factor extent_factor(int a) const {
-    return axis[a].record.extent == runtime ? Factor{1, {static_cast<short>(a), -1}} : Factor{static_cast<int>(axis[a].record.extent), {-1, -1}};
+    return axis[a].record.extent == runtime ? Factor{1, {static_cast<short>(a), -1}}
+                                            : Factor{static_cast<int>(axis[a].record.extent), {-1, -1}};
   }
 
   // ---- 1. refine axes: every Split and Merge states an equation whole = |inner| * outer + inner, applied to the whole program
@@ -55,7 +57,8 @@ template <class Table, int capacity> struct NormalForm {
       const Record& r = table.record[i];
       if (r.kind != NodeKind::split && r.kind != NodeKind::merge) continue;
       const short whole = r.axis[0];
-      if (outer[whole] >= 0 && (outer[whole] != r.axis[1] || inner[whole] != r.axis[2])) fail(PlanProblem::one_axis_split_in_two_ways, whole);
+      if (outer[whole] >= 0 && (outer[whole] != r.axis[1] || inner[whole] != r.axis[2]))
+        fail(PlanProblem::one_axis_split_in_two_ways, whole);
       outer[whole] = r.axis[1];
       inner[whole] = r.axis[2];
     }
@@ -177,7 +180,8 @@ template <class Table, int capacity> struct NormalForm {
   constexpr short intern(Node x) {
     Mask m = 0;
     x.has_contraction = x.kind == NodeKind::contract;
-    x.versions = (x.kind == NodeKind::leaf || x.kind == NodeKind::gather) && x.version > 0 ? statement_of(x.leaf, x.version) : std::uint16_t{0};
+    x.versions =
+        (x.kind == NodeKind::leaf || x.kind == NodeKind::gather) && x.version > 0 ? statement_of(x.leaf, x.version) : std::uint16_t{0};
     for (int i = 0; i < x.operands; ++i) {
       m |= node[x.operand[i]].axes;
       x.versions |= node[x.operand[i]].versions;
@@ -199,11 +203,12 @@ template <class Table, int capacity> struct NormalForm {
     return static_cast<short>(nodes++);
   }
 
-  short version[32]{};  // of each leaf: how many statements have stored to it so far
+  short version[32]{};        // of each leaf: how many statements have stored to it so far
   short version_after[16]{};  // of each statement's target
   constexpr std::uint16_t statement_of(short leaf, short stored_version) const {  // which made this version of a leaf, as a bit
     for (int q = 0; q < table.statements; ++q)
-      if (version_after[q] == stored_version && table.record[table.statement[q].target].number == leaf) return static_cast<std::uint16_t>(1 << q);
+      if (version_after[q] == stored_version && table.record[table.statement[q].target].number == leaf)
+        return static_cast<std::uint16_t>(1 << q);
     return 0;
   }
 
@@ -253,8 +258,7 @@ template <class Table, int capacity> struct NormalForm {
         x.version = version[r.number < 0 ? 0 : r.number];
         for (; x.rank < r.axes; ++x.rank) x.at[x.rank] = form_of(e, r.axis[x.rank]);
         return intern(x);
-      case NodeKind::constant:
-        return intern(x);
+      case NodeKind::constant: return intern(x);
       case NodeKind::position:
         x.rank = 1;
         x.at[0] = form_of(e, r.axis[0]);
@@ -263,10 +267,8 @@ template <class Table, int capacity> struct NormalForm {
         x.rank = 1;
         x.at[0] = IndexForm::of(r.axis[0]);
         return intern(x);
-      case NodeKind::select:
-        return lower(r.operand[0], with(e, r.axis[0], constant_form(r.number)));
-      case NodeKind::rename:
-        return lower(r.operand[0], with(e, r.axis[0], form_of(e, r.axis[1])));
+      case NodeKind::select: return lower(r.operand[0], with(e, r.axis[0], constant_form(r.number)));
+      case NodeKind::rename: return lower(r.operand[0], with(e, r.axis[0], form_of(e, r.axis[1])));
       case NodeKind::split: {
         IndexForm f;
         f.add(r.axis[1], extent_factor(r.axis[2]));
@@ -288,8 +290,7 @@ template <class Table, int capacity> struct NormalForm {
           x.operand[x.operands] = lower(r.operand[x.operands], with(e, r.axis[0], constant_form(x.operands)));
         return intern(x);
       }
-      case NodeKind::call:
-        return lower(r.operand[0], e);
+      case NodeKind::call: return lower(r.operand[0], e);
       case NodeKind::update: {  // the target after the statement that this update is
         const Record& target = table.record[r.operand[2]];
         x.kind = NodeKind::leaf;

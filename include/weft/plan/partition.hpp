@@ -39,7 +39,8 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
   constexpr bool reads_below(short n, short top, short leaf, short version) {
     if (!this->visit(n)) return false;
     if (n != top && this->is_cut(n)) return table.leaves + this->cut_of(n) == leaf;
-    if ((node[n].kind == NodeKind::leaf || node[n].kind == NodeKind::gather) && node[n].leaf == leaf && node[n].version == version) return true;
+    if ((node[n].kind == NodeKind::leaf || node[n].kind == NodeKind::gather) && node[n].leaf == leaf && node[n].version == version)
+      return true;
     for (int k = 0; k < node[n].operands; ++k)
       if (reads_below(node[n].operand[k], top, leaf, version)) return true;
     return false;
@@ -47,7 +48,8 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
   constexpr bool must_follow(int later, int earlier) {
     const Store &l = root[later].store, &e = root[earlier].store;
     auto uses = [&](int i, short leaf, short version) {
-      return reads(root[i].node, root[i].top(), leaf, version) || (root[i].store.index >= 0 && reads(root[i].store.index, -1, leaf, version));
+      return reads(root[i].node, root[i].top(), leaf, version) ||
+             (root[i].store.index >= 0 && reads(root[i].store.index, -1, leaf, version));
     };
     if (uses(later, e.leaf, e.version)) return true;                                                   // read after write
     if (e.leaf == l.leaf && e.version < l.version) return true;                                        // write after write
@@ -85,7 +87,8 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
     if (fixed_axis >= 0 && (x.bound & bit(fixed_axis))) return memo[n] = n;  // below, it is another axis of the same name
     if (fixed_axis >= 0)
       for (int d = 0; d < x.rank && x.kind != NodeKind::extent; ++d) x.at[d] = substitute(x.at[d], fixed_axis, constant_form(value));
-    if (x.kind == NodeKind::stack && x.at[0].terms == 0) return memo[n] = rebuilt(x.operand[x.at[0].constant], top, fixed_axis, value, memo);
+    if (x.kind == NodeKind::stack && x.at[0].terms == 0)
+      return memo[n] = rebuilt(x.operand[x.at[0].constant], top, fixed_axis, value, memo);
     for (int k = 0; k < x.operands; ++k) x.operand[k] = rebuilt(x.operand[k], top, fixed_axis, value, memo);
     x.record = x.environment = -1;  // the copy is not to be cut
     return memo[n] = this->intern(x);
@@ -218,8 +221,9 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
       for (int g = 0; g < kernel[k].segments; ++g)
         for (int j = 0; j < kernel[k].segment[g].stores; ++j) {
           const Store &e = store[kernel[k].segment[g].store[j]], &l = store[i];
-          const bool after = uses(i, e.leaf, e.version) || (e.leaf == l.leaf && e.version < l.version) ||
-                             (!l.temporary && l.version > 0 && uses(kernel[k].segment[g].store[j], l.leaf, static_cast<short>(l.version - 1)));
+          const bool after =
+              uses(i, e.leaf, e.version) || (e.leaf == l.leaf && e.version < l.version) ||
+              (!l.temporary && l.version > 0 && uses(kernel[k].segment[g].store[j], l.leaf, static_cast<short>(l.version - 1)));
           if (after) first = k + 1;
         }
     return first;
@@ -259,8 +263,8 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
     int k = -1;  // stores over the same rows and columns share a kernel: each row is read once
     for (int j = first; j < kernels && k < 0; ++j) {
       const Kernel& q = kernel[j];
-      if ((q.skeleton == Skeleton::row || q.skeleton == Skeleton::map) && q.bound == bound && q.rows == rows && q.segment[0].columns == columns &&
-          q.segment[0].stores < 8)
+      if ((q.skeleton == Skeleton::row || q.skeleton == Skeleton::map) && q.bound == bound && q.rows == rows &&
+          q.segment[0].columns == columns && q.segment[0].stores < 8)
         k = j;
     }
     if (k < 0) {
@@ -357,7 +361,8 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
     this->reductions_through(store[i].node, r);
     for (int m = 0; m < r.count; ++m) {
       const Node& x = node[r.member[m]];
-      if (x.bound == outer.bound && x.monoid == Monoid::sum && x.operand[0] == st.s.weight) add_unique(q.stream.sum, q.stream.sums, r.member[m]);
+      if (x.bound == outer.bound && x.monoid == Monoid::sum && x.operand[0] == st.s.weight)
+        add_unique(q.stream.sum, q.stream.sums, r.member[m]);
     }
     const Node& masked = node[st.s.score >= 0 ? st.s.score : st.s.weight];
     if (masked.kind == NodeKind::map && masked.algebra.is_where) {

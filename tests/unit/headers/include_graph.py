@@ -17,7 +17,7 @@ SEES = {
     "cpu": ["plan"],
     "cuda": ["plan"],
     "nn": ["expr"],
-    "models": ["nn"],
+    "models": ["nn", "plan"],
     "io": ["core", "nn"],
     "text": ["core"],
     "generate": ["models", "plan", "cpu", "io", "text"],

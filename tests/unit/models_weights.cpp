@@ -1,0 +1,159 @@
+// Weights against the type of a model: in place, converted, tied, and every misfit named.
+#include <doctest/doctest.h>
+
+#include "../support/small_checkpoint.hpp"
+
+#include <weft/generate/weights.hpp>
+#include <weft/models/qwen2.hpp>
+
+using namespace weft;
+using weft::test::SmallCheckpoint;
+
+namespace {
+
+constexpr DecoderDims dims = SmallCheckpoint::dims;
+const std::string embedding = "model.embed_tokens.weight", head = "lm_head.weight", up = "model.layers.#.mlp.up_proj.weight";
+
+template <class Format = Stored<float>> ParameterTable table() { return Qwen2Runtime<64>::parameters<Format>(dims); }
+template <class Format = Stored<float>> Weights load(const SmallCheckpoint& checkpoint, bool tied = true) {
+  return Weights::load(Checkpoint::open(checkpoint.write()), table<Format>(), {embedding, head, tied});
+}
+const std::byte* data(const Weights& weights, const std::string& path, long block = 0) {
+  return weights.data(weights.table().find(Name(path.c_str())), block);
+}
+float element(const SmallCheckpoint& checkpoint, const std::string& name, std::size_t i) {
+  float value;
+  std::memcpy(&value, checkpoint.tensors.at(name).bytes.data() + i * sizeof(float), sizeof value);
+  return value;
+}
+std::string refusal(const SmallCheckpoint& checkpoint, bool tied = true) {
+  try {
+    load(checkpoint, tied);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+bool holds(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
+
+}  // namespace
+
+TEST_CASE("a tensor in the model's own format is used in place, per block") {
+  const SmallCheckpoint checkpoint(table());
+  const auto weights = load(checkpoint);
+  CHECK(weights.converted_bytes() == 0);
+  for (const long block : {0L, 1L}) {
+    const auto name = checkpoint_name(up, block);
+    const auto& bytes = checkpoint.tensors.at(name).bytes;
+    CHECK(std::memcmp(data(weights, up, block), bytes.data(), bytes.size()) == 0);
+  }
+}
+
+TEST_CASE("other formats are converted, rounded to nearest even") {
+  SmallCheckpoint checkpoint(table());
+  SUBCASE("f32 to bf16") {
+    const auto weights = load<Stored<bf16>>(checkpoint);
+    CHECK(weights.converted_bytes() == static_cast<std::uint64_t>(Qwen2Runtime<64>::size(dims).weight_bytes));
+    const auto* converted = reinterpret_cast<const bf16*>(data(weights, up, 1));
+    for (std::size_t i = 0; i < 40 * 24; ++i) REQUIRE(converted[i].bits == to_bf16(element(checkpoint, checkpoint_name(up, 1), i)).bits);
+  }
+  SUBCASE("f16 to f32, one tensor of many") {
+    const auto name = checkpoint_name(up, 0);
+    std::vector<f16> halves;
+    for (std::size_t i = 0; i < 40 * 24; ++i) halves.push_back(to_f16(element(checkpoint, name, i)));
+    const auto bytes = std::as_bytes(std::span(halves));
+    checkpoint.tensors[name].type = StoredType::f16;
+    checkpoint.tensors[name].bytes.assign(bytes.begin(), bytes.end());
+    const auto weights = load(checkpoint);
+    CHECK(weights.converted_bytes() == 40 * 24 * 4);
+    for (std::size_t i = 0; i < halves.size(); ++i) REQUIRE(reinterpret_cast<const float*>(data(weights, up, 0))[i] == to_float(halves[i]));
+  }
+}
+
+TEST_CASE("progress ends with all bytes of the checkpoint") {
+  const SmallCheckpoint checkpoint(table());
+  std::uint64_t last = 0, total = 0, calls = 0;
+  Weights::load(Checkpoint::open(checkpoint.write()), table(), {embedding, head, true}, [&](std::uint64_t done, std::uint64_t all) {
+    CHECK(done >= last);
+    last = done;
+    total = all;
+    ++calls;
+  });
+  CHECK(last == total);
+  CHECK(calls > 20);
+}
+
+TEST_CASE("tied heads") {
+  SmallCheckpoint checkpoint(table());
+  const auto weight = checkpoint.tensors.at(embedding);
+  SUBCASE("without a head in the file") {
+    const auto weights = load(checkpoint);
+    CHECK(weights.head_is_tied());
+    CHECK(data(weights, head) == data(weights, embedding));
+  }
+  SUBCASE("with an equal head in the file") {
+    checkpoint.tensors[head] = weight;
+    const auto weights = load(checkpoint);
+    CHECK(weights.head_is_tied());
+    CHECK(data(weights, head) == data(weights, embedding));
+  }
+  SUBCASE("with another head in the file: it is used, and that is said") {
+    checkpoint.tensors[head] = weight;
+    checkpoint.tensors[head].bytes[0] ^= std::byte{1};
+    const auto weights = load(checkpoint);
+    CHECK_FALSE(weights.head_is_tied());
+    CHECK(std::memcmp(data(weights, head), checkpoint.tensors[head].bytes.data(), weight.bytes.size()) == 0);
+    CHECK(std::memcmp(data(weights, embedding), weight.bytes.data(), weight.bytes.size()) == 0);
+    CHECK(weights.warnings().size() == 1);
+  }
+  SUBCASE("with only the head in the file: it serves as both, converted once") {
+    checkpoint.tensors[head] = weight;
+    checkpoint.tensors.erase(embedding);
+    const auto weights = load<Stored<bf16>>(checkpoint);
+    CHECK(weights.head_is_tied());
+    CHECK(data(weights, head) == data(weights, embedding));
+    CHECK(weights.converted_bytes() == static_cast<std::uint64_t>(Qwen2Runtime<64>::size(dims).weight_bytes));
+  }
+  SUBCASE("neither in the file") {
+    checkpoint.tensors.erase(embedding);
+    CHECK(holds(refusal(checkpoint), "\"model.embed_tokens.weight\""));
+  }
+  SUBCASE("untied in the config, but no head in the file") {
+    const auto message = refusal(checkpoint, false);
+    CHECK(holds(message,
+                "one tensor does not fit the model: tensor \"lm_head.weight\": expected [50, 24], but the checkpoint does not have it"));
+  }
+}
+
+TEST_CASE("misfits are collected: file, tensor, expected, found") {
+  SmallCheckpoint checkpoint(table());
+  SUBCASE("a shape") {
+    checkpoint.tensors.at("model.layers.1.mlp.up_proj.weight").shape = {24, 40};
+    const auto message = refusal(checkpoint);
+    CHECK(holds(message,
+                "model.safetensors: one tensor does not fit the model: tensor \"model.layers.1.mlp.up_proj.weight\": expected [40, 24], "
+                "found [24, 40] in "));
+    CHECK_FALSE(holds(message, "\n"));
+  }
+  SUBCASE("a rank") {
+    checkpoint.tensors.at("model.norm.weight").shape = {1, 24};
+    CHECK(holds(refusal(checkpoint), "tensor \"model.norm.weight\": expected [24], found [1, 24] in "));
+  }
+  SUBCASE("a type") {
+    checkpoint.tensors.at("model.norm.weight").type = StoredType::i32;
+    CHECK(holds(refusal(checkpoint), "tensor \"model.norm.weight\": expected F32, F16 or BF16, found I32 in "));
+  }
+  SUBCASE("several, of which ten are listed") {
+    for (auto it = checkpoint.tensors.begin(); it != checkpoint.tensors.end();)
+      it = it->first.starts_with("model.layers.0.") ? checkpoint.tensors.erase(it) : std::next(it);
+    const auto message = refusal(checkpoint);
+    CHECK(holds(message, "12 tensors do not fit the model:\n"));
+    CHECK(holds(message, "tensor \"model.layers.0.self_attn.q_proj.bias\": expected [384], but the checkpoint does not have it"));
+    CHECK(holds(message, "and 2 more"));
+    CHECK(std::count(message.begin(), message.end(), '\n') == 11);
+  }
+  SUBCASE("tensors that the model does not have are ignored") {
+    checkpoint.add("rotary_emb.inv_freq", {2}, std::vector<float>{1, 2});
+    CHECK(refusal(checkpoint).empty());
+  }
+}
