@@ -44,7 +44,7 @@ template <class P> struct PlanInterpreter {
   }
   long value_of(const IndexForm& f, const long* index) const {
     long sum = f.constant;
-    for (int t = 0; t < f.terms; ++t) {
+    for (int t = 0; t < f.summands; ++t) {
       long product = f.term[t].factor.number * (f.term[t].axis == Term::no_axis ? 1 : index[f.term[t].axis]);
       for (const short a : f.term[t].factor.times)
         if (a >= 0) product *= extent_[a];

@@ -5,8 +5,8 @@
 namespace weft {
 
 constexpr bool same_axes_in(const IndexForm& a, const IndexForm& b) {
-  if (a.terms != b.terms || a.constant != b.constant) return false;
-  for (int t = 0; t < a.terms; ++t)
+  if (a.summands != b.summands || a.constant != b.constant) return false;
+  for (int t = 0; t < a.summands; ++t)
     if (a.term[t].axis != b.term[t].axis) return false;
   return true;
 }

@@ -74,7 +74,7 @@ TEST_CASE("axes renamed apart have the extent of their origin") {
   for (int a = 0; a < Compiled<Projected>::plan.axes; ++a)
     extent[a] = same_text(Compiled<Projected>::plan.axis[a].record.name, "token") ? 5 : 12;
   CHECK(c.flops.evaluate(extent) == 2 * 5 * 12 * 12);
-  CHECK(c.flops.terms == 1);
+  CHECK(c.flops.summands == 1);
 }
 TEST_CASE("the total is the sum of the kernels") {
   long sum = 0;

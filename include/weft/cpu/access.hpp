@@ -77,9 +77,9 @@ template <class P, int number, bool is_store> struct Access {
     long o = 0;
     unroll<rank>([&](auto dimension) WEFT_FLAT {
       constexpr int d = dimension;
-      constexpr int constant = form(d).constant, terms = form(d).terms;
+      constexpr int constant = form(d).constant, summands = form(d).summands;
       long x = constant;
-      unroll<terms>([&](auto t) WEFT_FLAT {
+      unroll<summands>([&](auto t) WEFT_FLAT {
         constexpr int a = form(d).term[t].axis;
         x += factor<d, t>(b) * (a == Term::no_axis ? 1 : index[a == Term::no_axis ? 0 : a]);
       });
@@ -92,8 +92,8 @@ template <class P, int number, bool is_store> struct Access {
     long o = 0;
     unroll<rank>([&](auto dimension) WEFT_FLAT {
       constexpr int d = dimension;
-      constexpr int terms = form(d).terms;
-      unroll<terms>([&](auto t) WEFT_FLAT {
+      constexpr int summands = form(d).summands;
+      unroll<summands>([&](auto t) WEFT_FLAT {
         if constexpr (form(d).term[t].axis == axis) o += factor<d, t>(b) * b.view[leaf].stride[d];
       });
     });
@@ -120,7 +120,7 @@ template <class P, int node> using LeafAccess = Access<P, node, false>;
 template <class P, int store> using StoreAccess = Access<P, store, true>;
 
 // ---- the order of loops: the axes of a set, outermost first, as they lie in a leaf or a store
-template <class Plan, class Forms> constexpr AxisList ordered(const Plan& plan, Mask set, const Forms& reference) {
+template <class Plan, class Reference> constexpr AxisList ordered(const Plan& plan, Mask set, const Reference& reference) {
   AxisList list;
   long weight[max_axes]{};
   for (int a = 0; a < plan.axes; ++a) {

@@ -122,10 +122,10 @@ template <class Point, int root> struct Graph {
   // the value of an index form: of a position, of the axis of a stack
   template <int id, class V> WEFT_INLINE static V place(const Point& p) {
     using A = LeafAccess<P, id>;
-    constexpr int terms = plan.node[id].at[0].terms, constant = plan.node[id].at[0].constant;
+    constexpr int summands = plan.node[id].at[0].summands, constant = plan.node[id].at[0].constant;
     long x = constant;
     V lanes(0.f);
-    unroll<terms>([&](auto t) WEFT_FLAT {
+    unroll<summands>([&](auto t) WEFT_FLAT {
       constexpr int axis = plan.node[id].at[0].term[t].axis;
       x += A::template factor<0, t>(p.binding) * (axis == Term::no_axis ? 1 : p.index[axis == Term::no_axis ? 0 : axis]);
       if constexpr (axis == Point::lane && std::is_same_v<V, Packet>) lanes = iota() * Packet(static_cast<float>(A::template factor<0, t>(p.binding)));

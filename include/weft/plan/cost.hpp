@@ -31,26 +31,26 @@ struct Monomial {
 struct Polynomial {
   static constexpr int capacity = 32;
   Monomial term[capacity]{};
-  int terms = 0;
+  int summands = 0;
 
   constexpr void add(const Monomial& m) {
     if (m.coefficient == 0) return;
-    for (int i = 0; i < terms; ++i)
+    for (int i = 0; i < summands; ++i)
       if (term[i].same_axes(m)) {
         term[i].coefficient += m.coefficient;
         return;
       }
-    if (terms == capacity) throw Error("a cost has more than 32 terms");
-    term[terms++] = m;
+    if (summands == capacity) throw Error("a cost has more than 32 summands");
+    term[summands++] = m;
   }
   constexpr Polynomial& operator+=(const Polynomial& other) {
-    for (int i = 0; i < other.terms; ++i) add(other.term[i]);
+    for (int i = 0; i < other.summands; ++i) add(other.term[i]);
     return *this;
   }
   // the value, given the extent of each axis of the plan by its number (as Binding::extent holds them)
   constexpr long evaluate(const long* extent) const {
     long sum = 0;
-    for (int i = 0; i < terms; ++i) {
+    for (int i = 0; i < summands; ++i) {
       long product = term[i].coefficient;
       for (int k = 0; k < term[i].axes; ++k) product *= extent[term[i].axis[k]];
       sum += product;
@@ -89,7 +89,7 @@ template <class Plan> struct CostModel {
     multiply(m, axes);
     return m;
   }
-  // the elements of a tensor that index forms reach: those of each dimension are the combinations of its axes
+  // the elements of a tensor that index formulas reach: those of each dimension are the combinations of its axes
   constexpr Monomial elements(const IndexForm* at, int rank, int except, long coefficient) const {
     Monomial m;
     m.coefficient = coefficient;
@@ -159,11 +159,11 @@ template <class Plan> struct CostModel {
     return true;
   }
   constexpr bool reaches_all(const IndexForm& f, long declared) const {
-    if (f.terms == 0 || f.constant != 0) return false;
+    if (f.summands == 0 || f.constant != 0) return false;
     Factor below;
-    for (int digits = 0; digits < f.terms; ++digits) {
+    for (int digits = 0; digits < f.summands; ++digits) {
       int next = -1;
-      for (int t = 0; t < f.terms; ++t)
+      for (int t = 0; t < f.summands; ++t)
         if (f.term[t].axis != Term::no_axis && same_factor(f.term[t].factor, below)) next = f.term[t].axis;
       if (next < 0) return false;
       const long extent = plan.axis[next].record.extent;

@@ -1,5 +1,5 @@
 // index_form: where along a dimension of a leaf an expression stands: a constant plus axes times factors. A factor is a number times the
-// extents of axes known only when the program runs, so splits of runtime axes have index forms too.
+// extents of axes known only when the program runs, so splits of runtime axes have index formulas too.
 #pragma once
 #include <weft/plan/record.hpp>
 
@@ -25,7 +25,7 @@ struct Term {
 struct IndexForm {
   static constexpr int capacity = 4;
   Term term[capacity]{};
-  short terms = 0;
+  short summands = 0;
   int constant = 0;
 
   static constexpr IndexForm of(int axis) {
@@ -34,8 +34,8 @@ struct IndexForm {
     return f;
   }
   constexpr bool operator==(const IndexForm& other) const {
-    if (terms != other.terms || constant != other.constant) return false;
-    for (int i = 0; i < terms; ++i)
+    if (summands != other.summands || constant != other.constant) return false;
+    for (int i = 0; i < summands; ++i)
       if (!(term[i] == other.term[i])) return false;
     return true;
   }
@@ -44,26 +44,26 @@ struct IndexForm {
       constant += factor.number;
       return;
     }
-    for (int i = 0; i < terms; ++i)
+    for (int i = 0; i < summands; ++i)
       if (term[i].axis == axis && term[i].factor.times[0] == factor.times[0] && term[i].factor.times[1] == factor.times[1]) {
         term[i].factor.number += factor.number;
         return;
       }
-    term[terms++] = {axis, factor};
+    term[summands++] = {axis, factor};
   }
   constexpr Mask axes() const {
     Mask m = 0;
-    for (int i = 0; i < terms; ++i)
+    for (int i = 0; i < summands; ++i)
       if (term[i].axis != Term::no_axis) m |= bit(term[i].axis);
     return m;
   }
   // the factor of an axis, 0 where it does not occur; a runtime factor counts as -1
   constexpr int factor_of(int axis) const {
-    for (int i = 0; i < terms; ++i)
+    for (int i = 0; i < summands; ++i)
       if (term[i].axis == axis) return term[i].factor.times[0] >= 0 ? -1 : term[i].factor.number;
     return 0;
   }
-  constexpr bool is_axis(int axis) const { return terms == 1 && constant == 0 && term[0].axis == axis && term[0].factor == Factor{}; }
+  constexpr bool is_axis(int axis) const { return summands == 1 && constant == 0 && term[0].axis == axis && term[0].factor == Factor{}; }
 };
 
 constexpr Factor operator*(Factor a, const Factor& b) {
@@ -76,13 +76,13 @@ constexpr Factor operator*(Factor a, const Factor& b) {
 constexpr IndexForm substitute(const IndexForm& f, int axis, const IndexForm& by) {
   IndexForm r;
   r.constant = f.constant;
-  for (int i = 0; i < f.terms; ++i) {
+  for (int i = 0; i < f.summands; ++i) {
     if (f.term[i].axis != axis) {
       r.add(f.term[i].axis, f.term[i].factor);
       continue;
     }
     if (by.constant != 0) r.add(Term::no_axis, f.term[i].factor * Factor{by.constant, {-1, -1}});
-    for (int j = 0; j < by.terms; ++j) r.add(by.term[j].axis, f.term[i].factor * by.term[j].factor);
+    for (int j = 0; j < by.summands; ++j) r.add(by.term[j].axis, f.term[i].factor * by.term[j].factor);
   }
   return r;
 }

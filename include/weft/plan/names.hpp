@@ -69,7 +69,7 @@ template <class P> class PlanNames {
   }
   static std::string index(const IndexForm& f) {
     std::string s;
-    for (int t = 0; t < f.terms; ++t) {
+    for (int t = 0; t < f.summands; ++t) {
       std::string product;
       auto times = [&](const std::string& factor) { product += (product.empty() ? "" : "*") + factor; };
       if (f.term[t].factor.number != 1) times(std::to_string(f.term[t].factor.number));
@@ -78,7 +78,7 @@ template <class P> class PlanNames {
       if (f.term[t].axis != Term::no_axis) times(axis(f.term[t].axis));
       s += (t ? " + " : "") + product;
     }
-    if (f.constant || !f.terms) s += (s.empty() ? "" : " + ") + std::to_string(f.constant);
+    if (f.constant || !f.summands) s += (s.empty() ? "" : " + ") + std::to_string(f.constant);
     return s;
   }
   // the path of a tensor, without the place of the program in its model
@@ -87,11 +87,12 @@ template <class P> class PlanNames {
     return below_place(table.leaf[leaf].path);
   }
   static std::string below_place(const Name& path) {
-    const std::string_view place = table.call[0].path.text, full = path.text;
+    const Name& where = table.call[0].path;  // by counting: g++ 12 warns wrongly about strlen of constants inside tables
+    const std::string_view place(where.text, static_cast<std::size_t>(where.length())), full(path.text, static_cast<std::size_t>(path.length()));
     if (place.empty() || full.substr(0, place.size()) != place) return std::string(full);
     return std::string(full.substr(full.size() > place.size() ? place.size() + 1 : place.size()));
   }
-  // the module in whose formula a node stands: "self_attn.q_proj", or "Rope in self_attn" where it has no place of its own
+  // the module in whose formula a node stands: "self_attn.q_proj", or "Rotation in self_attn" where it has no place of its own
   static std::string module(short node) {
     const short call = call_of(node);
     if (call <= 0) return "the program";
@@ -119,7 +120,7 @@ template <class P> class PlanNames {
   // ---- costs, constants first; extents that the type of the program knows are multiplied out
   static std::string polynomial(const Polynomial& p) {
     Polynomial folded;
-    for (int i = 0; i < p.terms; ++i) {
+    for (int i = 0; i < p.summands; ++i) {
       Monomial m;
       m.coefficient = p.term[i].coefficient;
       for (int k = 0; k < p.term[i].axes; ++k) {
@@ -131,9 +132,9 @@ template <class P> class PlanNames {
       }
       folded.add(m);
     }
-    std::sort(folded.term, folded.term + folded.terms, [](const Monomial& a, const Monomial& b) { return a.axes < b.axes; });
+    std::sort(folded.term, folded.term + folded.summands, [](const Monomial& a, const Monomial& b) { return a.axes < b.axes; });
     std::string s;
-    for (int i = 0; i < folded.terms; ++i) {
+    for (int i = 0; i < folded.summands; ++i) {
       const Monomial& m = folded.term[i];
       if (i) s += " + ";
       if (m.coefficient != 1 || m.axes == 0) s += with_separators(m.coefficient) + (m.axes ? "*" : "");

@@ -1,4 +1,4 @@
-// normal_form: rules 1-3 of the planner. Views vanish into the index forms of leaves, bound axes are renamed apart, equal nodes merge.
+// normal_form: rules 1-3 of the planner. Views vanish into the index formulas of leaves, bound axes are renamed apart, equal nodes merge.
 #pragma once
 #include <weft/plan/plan_value.hpp>
 
@@ -27,7 +27,7 @@ template <class Table, int capacity> struct NormalForm {
   int nodes = 0;
   PlanAxis axis[max_axes];
   int axes = 0;
-  IndexForm home[max_axes];  // each axis in terms of the finest ones
+  IndexForm home[max_axes];  // each axis in summands of the finest ones
   PlanError error;
 
   constexpr explicit NormalForm(const Table& t) : table(t) {
@@ -65,7 +65,7 @@ template <class Table, int capacity> struct NormalForm {
     for (bool changed = true; changed;) {
       changed = false;
       for (int a = 0; a < axes; ++a)
-        for (int t = 0; t < home[a].terms; ++t)
+        for (int t = 0; t < home[a].summands; ++t)
           if (const short x = home[a].term[t].axis; outer[x] >= 0) {
             IndexForm whole;
             whole.add(outer[x], extent_factor(inner[x]));
@@ -114,7 +114,7 @@ template <class Table, int capacity> struct NormalForm {
     return e;
   }
   // an environment counts only on the axes that the record has; else pairs of record and environment multiply
-  constexpr bool is_copy(const IndexForm& f) const { return f.terms == 1 && f.term[0].axis >= table.axes && f.is_axis(f.term[0].axis); }
+  constexpr bool is_copy(const IndexForm& f) const { return f.summands == 1 && f.term[0].axis >= table.axes && f.is_axis(f.term[0].axis); }
   constexpr short restricted(const Environment& e, Mask to, Mask bound) {
     Environment r;
     for (int i = 0; i < e.count; ++i)
@@ -283,7 +283,7 @@ template <class Table, int capacity> struct NormalForm {
       }
       case NodeKind::stack: {
         const IndexForm f = form_of(e, r.axis[0]);
-        if (f.terms == 0) return lower(r.operand[f.constant], e);  // a constant index picks its child
+        if (f.summands == 0) return lower(r.operand[f.constant], e);  // a constant index picks its child
         x.rank = 1;
         x.at[0] = f;
         for (; x.operands < r.operands; ++x.operands)
@@ -324,7 +324,7 @@ template <class Table, int capacity> struct NormalForm {
           if (free_axes(record) & bit(a)) mentioned |= form_of(e, static_cast<short>(a)).axes();
         for (int d = 0; d < r.axes; ++d) {
           IndexForm f = is_copy(form_of(e, r.axis[d])) ? form_of(e, r.axis[d]) : home[r.axis[d]];
-          for (int t = 0; t < f.terms; ++t)
+          for (int t = 0; t < f.summands; ++t)
             while (mentioned & bit(f.term[t].axis)) f.term[t].axis = fresh_of_axis(f.term[t].axis);
           x.bound |= f.axes();
           e = with(e, r.axis[d], f);
@@ -361,7 +361,7 @@ template <class Table, int capacity> struct NormalForm {
   // f = quotient * |inner| + remainder
   constexpr void divide(const IndexForm& f, short inner, IndexForm& quotient, IndexForm& remainder) {
     const Factor by = extent_factor(inner);
-    for (int t = 0; t < f.terms; ++t) {
+    for (int t = 0; t < f.summands; ++t) {
       Factor c = f.term[t].factor;
       if (by.times[0] >= 0) {
         const int k = c.times[0] == by.times[0] ? 0 : c.times[1] == by.times[0] ? 1 : -1;

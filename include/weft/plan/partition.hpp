@@ -87,7 +87,7 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
     if (fixed_axis >= 0 && (x.bound & bit(fixed_axis))) return memo[n] = n;  // below, it is another axis of the same name
     if (fixed_axis >= 0)
       for (int d = 0; d < x.rank && x.kind != NodeKind::extent; ++d) x.at[d] = substitute(x.at[d], fixed_axis, constant_form(value));
-    if (x.kind == NodeKind::stack && x.at[0].terms == 0)
+    if (x.kind == NodeKind::stack && x.at[0].summands == 0)
       return memo[n] = rebuilt(x.operand[x.at[0].constant], top, fixed_axis, value, memo);
     for (int k = 0; k < x.operands; ++k) x.operand[k] = rebuilt(x.operand[k], top, fixed_axis, value, memo);
     x.record = x.environment = -1;  // the copy is not to be cut
@@ -176,7 +176,7 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
   }
   constexpr short stacked_axis_below(short n) {
     if (!this->visit(n)) return -1;
-    if (node[n].kind == NodeKind::stack && node[n].at[0].terms == 1 && node[n].at[0].constant == 0) return node[n].at[0].term[0].axis;
+    if (node[n].kind == NodeKind::stack && node[n].at[0].summands == 1 && node[n].at[0].constant == 0) return node[n].at[0].term[0].axis;
     if (node[n].kind == NodeKind::contract || node[n].kind == NodeKind::reduce) return -1;
     for (int k = 0; k < node[n].operands; ++k)
       if (const short a = stacked_axis_below(node[n].operand[k]); a >= 0) return a;

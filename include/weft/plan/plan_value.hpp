@@ -15,7 +15,7 @@ struct Node {
   short functor = -1;    // a record with this functor
   short leaf = -1;       // a tensor: below `leaves` an argument of the program, from there on a temporary
   short version = 0;     // how many statements had stored to it before
-  short rank = 0;        // index forms: of the dimensions of a leaf, of a position, of a stack's axis; an extent's axis
+  short rank = 0;        // index formulas: of the dimensions of a leaf, of a position, of a stack's axis; an extent's axis
   short dimension = -1;  // of a gather: the dimension that operand 0 indexes
   short record = -1, environment = -1;  // where a cut is marked; not part of its identity
   short origin = -1;                    // the record it was read from, for those who name it; nor is this
