@@ -94,7 +94,7 @@ TEST_CASE("f32 storage doubles the bytes, not the counts") {
 TEST_CASE("parameters are named and shaped as the checkpoint has them") {
   const auto table = Qwen2_5_7B::parameters();
   const auto shape = [&](const char* path) {
-    const int row = table.find(path);
+    const int row = table.find(Name(path));
     REQUIRE(row >= 0);
     return shape_of(table.row[row]);
   };

@@ -125,6 +125,25 @@ TEST_CASE("tied heads") {
   }
 }
 
+TEST_CASE("weights without a checkpoint are made tensor by tensor, a tied head once") {
+  long tensors = 0;
+  std::uint64_t bytes_made = 0;
+  const auto fill = [&](const ParameterRow& row, long block, std::span<std::byte> bytes) {
+    CHECK(bytes.size() == static_cast<std::size_t>(row.size() * bytes_of(row.dtype)));
+    ++tensors;
+    bytes_made += bytes.size();
+    bytes[0] = static_cast<std::byte>(block + 1);
+  };
+  const auto weights = Weights::make(table(), {embedding, head, true}, fill);
+  CHECK(tensors == 2 + 2 * 12);
+  CHECK(bytes_made == static_cast<std::uint64_t>(Qwen2Runtime<64>::size<Stored<float>>(dims).weight_bytes));
+  CHECK(data(weights, up, 1)[0] == std::byte{2});
+  CHECK(data(weights, head) == data(weights, embedding));
+  CHECK(weights.head_is_tied());
+  const auto untied = Weights::make(table(), {embedding, head, false}, fill);
+  CHECK(data(untied, head) != data(untied, embedding));
+}
+
 TEST_CASE("misfits are collected: file, tensor, expected, found") {
   SmallCheckpoint checkpoint(table());
   SUBCASE("a shape") {
