@@ -28,7 +28,7 @@ template <class P> void run_program(benchmark::State& state, const Extents& exte
   const Cost cost = total_cost<P>();
   double held = 0;
   do {
-    copy.push_back(std::make_unique<RandomProgram<P>>(extents, static_cast<unsigned>(copy.size()), 0.1f, first_integer));
+    copy.push_back(std::make_unique<RandomProgram<P>>(extents, static_cast<unsigned>(copy.size()), first_integer, 0.1f));
     for (int l = 0; l < RandomProgram<P>::table.leaves; ++l) held += static_cast<double>(copy.back()->memory(l).size());
   } while (held < 128e6);
   for (auto& c : copy) m.executor.run(c->binding);

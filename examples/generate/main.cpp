@@ -110,6 +110,7 @@ void run(const Options& options) {
   Report report;
   report.model = type.type_text();
   report.format = name_of(format);
+  report.parameters = type.size(weft::dims_of(config)).parameters;
   report.instruction_set = type.instruction_set;
   report.threads = model->threads();
   report.seed = settings.seed;

@@ -44,6 +44,7 @@ std::string speed(const char* what, long tokens, double seconds) {
 
 std::string statistics_of(const Report& report) {
   std::string text = "model        " + report.model + ", " + report.format + "\n";
+  text += print("parameters   %ld\n", report.parameters);
   text += print("threads      %d, %s\n", report.threads, report.instruction_set.c_str());
   text += print("context      %ld tokens\n", report.context);
   if (report.is_sampled) text += print("seed         %llu\n", static_cast<unsigned long long>(report.seed));

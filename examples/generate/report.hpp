@@ -9,6 +9,7 @@
 
 struct Report {
   std::string model, format, instruction_set;
+  long parameters = 0;
   int threads = 0;
   std::uint64_t seed = 0;
   bool is_sampled = false;

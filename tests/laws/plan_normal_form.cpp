@@ -3,18 +3,18 @@
 
 #include "../support/formulas.hpp"
 #include "../support/plan_interpreter.hpp"
-#include "../support/random_binding.hpp"
+#include "../support/random_program.hpp"
 
 using namespace weft;
 
 namespace {
 
 template <class P>
-void plan_keeps_values(const char* name, std::initializer_list<std::pair<const char*, long>> extents, int first_index = 2) {
+void plan_keeps_values(const char* name, const Extents& extents, int first_index = 2) {
   CAPTURE(name);
   REQUIRE(Compiled<P>::plan.error.problem == PlanProblem::none);
   for (unsigned seed = 1; seed <= 3; ++seed) {
-    const RandomBinding<P> random(extents, seed, first_index);
+    const RandomProgram<P> random(extents, seed, first_index);
     const auto expected = interpret(random.binding);
     PlanInterpreter<P> planned(random.binding);
     planned.run();

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "../support/plan_interpreter.hpp"
-#include "../support/random_binding.hpp"
+#include "../support/random_program.hpp"
 #include <weft/nn/module.hpp>
 
 using namespace weft;
@@ -64,7 +64,7 @@ template <unsigned seed> void keeps_values() {
   using P = Random<seed>;
   CAPTURE(seed);
   REQUIRE(Compiled<P>::plan.error.problem == PlanProblem::none);
-  RandomBinding<P> random({{"token", 5}, {"key", 5}}, seed);
+  RandomProgram<P> random({{"token", 5}, {"key", 5}}, seed);
   const auto expected = interpret(random.binding);
   PlanInterpreter<P> planned(random.binding);
   planned.run();

@@ -60,7 +60,7 @@ TEST_CASE("random ragged shapes against double precision") {
 // ---- bits
 template <class P> std::vector<std::byte> bits(const Extents& e, int threads, std::int32_t first_integer = 0) {
   cpu::Executor executor(threads);
-  Trial<P> t(e, 3, 0.5f, first_integer);
+  Trial<P> t(e, 3, first_integer, 0.5f);
   executor.run(t.binding);
   std::vector<std::byte> all;
   for (int q = 0; q < Trial<P>::table.statements; ++q) {

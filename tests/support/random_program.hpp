@@ -18,7 +18,7 @@ template <class P> class RandomProgram {
   Binding<P> binding;
 
   // extents: of the axes known only at run time. Reals are normal with a standard deviation of `scale`, integers count up from `first_integer`.
-  explicit RandomProgram(const Extents& extents, unsigned seed = 1, float scale = 1.f, std::int32_t first_integer = 0) : random_(seed) {
+  explicit RandomProgram(const Extents& extents, unsigned seed = 1, std::int32_t first_integer = 0, float scale = 1.f) : random_(seed) {
     for (int a = 0; a < table.axes; ++a)
       if (binding.extent[a] == runtime)
         if (const auto e = extents.find(table.axis[a].name); e != extents.end()) set_extent(binding, a, e->second, "random program");
@@ -37,6 +37,7 @@ template <class P> class RandomProgram {
     }
   }
   const Memory& memory(int leaf) const { return memory_[static_cast<std::size_t>(leaf)]; }
+  template <class T> T* data(const char* path) { return memory(leaf_number<P>(path)).template as<T>(); }
   void set(const char* path, const std::vector<float>& values) {
     const int l = leaf_number<P>(path);
     for (std::size_t i = 0; i < values.size(); ++i) put(l, static_cast<long>(i), values[i]);

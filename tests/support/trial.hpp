@@ -40,7 +40,7 @@ template <class P> class Trial : public RandomProgram<P> {
 // the relative error of one run on two threads
 template <class P> double trial(const Extents& extents, unsigned seed = 1, float scale = 1.f, std::int32_t first_integer = 0) {
   static cpu::Executor executor(2);
-  return Trial<P>(extents, seed, scale, first_integer).error(executor);
+  return Trial<P>(extents, seed, first_integer, scale).error(executor);
 }
 
 }  // namespace weft

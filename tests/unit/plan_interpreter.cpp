@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "../support/interpreter.hpp"
-#include "../support/random_binding.hpp"
+#include "../support/random_program.hpp"
 #include <weft/nn/module.hpp>
 
 using namespace weft;
@@ -19,7 +19,7 @@ constexpr Input<"ids", std::int32_t, Token> ids{};
 
 template <class P> std::vector<double> result(std::vector<float> values, std::vector<int> indices = {0}) {
   const long tokens = static_cast<long>(values.size()) / 4;
-  RandomBinding<P> random({{"token", tokens}, {"key", 3}}, 1);
+  RandomProgram<P> random({{"token", tokens}, {"key", 3}}, 1);
   std::copy(values.begin(), values.end(), random.template data<float>("x"));
   if (leaf_number<P>("ids") >= 0) std::copy(indices.begin(), indices.end(), random.template data<std::int32_t>("ids"));
   return interpret(random.binding)[static_cast<std::size_t>(leaf_number<P>("y"))];

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "../support/plan_interpreter.hpp"
-#include "../support/random_binding.hpp"
+#include "../support/random_program.hpp"
 #include <weft/nn/module.hpp>
 
 using namespace weft;
@@ -89,7 +89,7 @@ static_assert(Compiled<TwoShapes>::plan.error.problem == PlanProblem::one_path_w
 static_assert(Compiled<TwoShapes>::plan.error.leaf == leaf_number<TwoShapes>("g"));
 
 template <class P> void keeps_values() {
-  RandomBinding<P> random({{"token", 3}}, 1);
+  RandomProgram<P> random({{"token", 3}}, 1);
   const auto expected = interpret(random.binding);
   PlanInterpreter<P> planned(random.binding);
   planned.run();

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "../support/plan_interpreter.hpp"
-#include "../support/random_binding.hpp"
+#include "../support/random_program.hpp"
 #include <weft/nn/module.hpp>
 
 using namespace weft;
@@ -52,7 +52,7 @@ using Runtime = Views<runtime, runtime, runtime>;
 template <class P> void keeps_values(int kernels) {
   REQUIRE(Compiled<P>::plan.error.problem == PlanProblem::none);
   CHECK(kernel_count<P> == kernels);
-  RandomBinding<P> random({{"token", 5}, {"hidden", 12}, {"outer", 3}, {"inner", 4}, {"other", 12}}, 3);
+  RandomProgram<P> random({{"token", 5}, {"hidden", 12}, {"outer", 3}, {"inner", 4}, {"other", 12}}, 3);
   const auto expected = interpret(random.binding);
   PlanInterpreter<P> planned(random.binding);
   planned.run();

@@ -156,7 +156,7 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
       if (cuts.count) return "an epilogue sees one tile of a row, not a statistic of a stored tensor: saved";
     }
     if (const char* reason = narrow_problem(i, contractions, cuts)) return reason;
-    return overwrite_problem(i, contractions, cuts);
+    return overwrite_problem(i, cuts);
   }
 
   constexpr const char* contraction_problem(short c, int others, int i, NodeSet& cuts) {
@@ -216,32 +216,45 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
     return node[node[c].operand[1]].axes & ~node[c].bound & ~rows;
   }
 
-  // 12. in place only where every read of the overwritten version has the store's own index form and is not part of a row or an operand
-  constexpr const char* overwrite_problem(int i, const NodeSet& contractions, NodeSet& cuts) {
+  // 12. in place only where every read of the overwritten version has the store's own index formula and is not part of an operand
+  constexpr const char* overwrite_problem(int i, NodeSet& cuts) {
     const Store& s = root[i].store;
     if (s.temporary || s.version == 0) return nullptr;
-    bool unsafe = false;
     this->begin_visit();
-    find_unsafe_read(root[i].node, root[i].node, s, contractions.count > 0, false, unsafe);
-    if (unsafe && s.index >= 0) {
-      this->begin_visit();
-      find_unsafe_read(s.index, s.index, s, true, true, unsafe);
-    }
+    bool unsafe = reads_elsewhere(root[i].node, root[i].node, s);
+    this->begin_visit();
+    unsafe = unsafe || reads_in_an_operand(root[i].node, root[i].node, s, false);
+    this->begin_visit();
+    unsafe = unsafe || (s.index >= 0 && reads_in_an_operand(s.index, s.index, s, true));
     if (!unsafe) return nullptr;
     cuts.add(root[i].node);
     return "the stored tensor is read elsewhere by the kernel that overwrites it: written through a temporary";
   }
-  constexpr void find_unsafe_read(short n, short top, const Store& s, bool has_columns, bool inside_operand, bool& unsafe) {
-    if (n != top && this->is_cut(n)) return;
-    if (!inside_operand && !this->visit(n)) return;
+  constexpr bool is_overwritten(const Node& x, const Store& s) const {
+    return (x.kind == NodeKind::leaf || x.kind == NodeKind::gather) && x.leaf == s.leaf && x.version + 1 == s.version;
+  }
+  constexpr bool reads_elsewhere(short n, short top, const Store& s) {
+    if (!this->visit(n) || (n != top && this->is_cut(n))) return false;
     const Node& x = node[n];
-    if ((x.kind == NodeKind::leaf || x.kind == NodeKind::gather) && x.leaf == s.leaf && x.version + 1 == s.version) {
+    if (is_overwritten(x, s)) {
       bool own = x.kind == NodeKind::leaf && x.rank == s.rank && s.index < 0;
       for (int d = 0; own && d < x.rank; ++d) own = x.at[d] == s.at[d];
-      unsafe |= !own || inside_operand;
+      if (!own) return true;
     }
-    const bool operand = inside_operand || x.kind == NodeKind::contract;
-    for (int k = 0; k < x.operands; ++k) find_unsafe_read(x.operand[k], top, s, has_columns, operand, unsafe);
+    for (int k = 0; k < x.operands; ++k)
+      if (reads_elsewhere(x.operand[k], top, s)) return true;
+    return false;
+  }
+  // each node is visited once inside operands and once outside
+  constexpr bool reads_in_an_operand(short n, short top, const Store& s, bool inside) {
+    if (n != top && this->is_cut(n)) return false;
+    if (inside && !this->visit(n)) return false;
+    const Node& x = node[n];
+    if (inside && is_overwritten(x, s)) return true;
+    if (!inside && !x.has_contraction) return false;
+    for (int k = 0; k < x.operands; ++k)
+      if (reads_in_an_operand(x.operand[k], top, s, inside || x.kind == NodeKind::contract)) return true;
+    return false;
   }
 };
 

@@ -41,8 +41,6 @@ template <class Table, int capacity> struct Legality : NormalForm<Table, capacit
     return t;
   }
   constexpr bool is_cut(short n) const { return cut_of(n) >= 0; }
-  // operands as the planner sees them: none below a cut (except below the node that is being planned, whose own mark does not count)
-  constexpr int visible_operands(short n, short root) const { return n != root && is_cut(n) ? 0 : node[n].operands; }
 
   // ---- traversals, each with a fresh set of visited marks
   short visited[capacity]{};

@@ -136,7 +136,7 @@ class ChatTemplate {
     std::string text =
         "\n\n# Tools\n\nYou may call one or more functions to assist with the user query.\n\n"
         "You are provided with function signatures within <tools></tools> XML tags:\n<tools>";
-    for (const auto& tool : tools) text += "\n" + python_json(tool);
+    for (const auto& tool : tools) text.append("\n").append(python_json(tool));
     return text +
            "\n</tools>\n\nFor each function call, return a json object with function name and arguments within <tool_call></tool_call> XML "
            "tags:\n"
