@@ -29,7 +29,7 @@ void plan_keeps_values(const char* name, const Extents& extents, int first_index
 }
 #define PLAN_KEEPS_VALUES(F, P, ...) plan_keeps_values<typename F::P>(#P, __VA_ARGS__)
 
-template <class F> void all_formulas_keep_values(std::initializer_list<std::pair<const char*, long>> e) {
+template <class F> void all_formulas_keep_values(const Extents& e) {
   PLAN_KEEPS_VALUES(F, RmsNorm, e);
   PLAN_KEEPS_VALUES(F, SwiGlu, e);
   PLAN_KEEPS_VALUES(F, GeGlu, e);
