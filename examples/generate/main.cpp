@@ -88,8 +88,8 @@ void run(const Options& options) {
   const auto format = choose_format(options, checkpoint);
   const auto compiled = compiled_models();
   const auto& type = weft::choose_model(compiled, config, format);
-  if (options.describe) show(type.describe(weft::dims_of(config)));
-  if (options.explain) show(type.explain());
+  if (options.describe) show(type.text.describe(weft::dims_of(config)));
+  if (options.explain) show(type.text.explain());
   if (options.describe || options.explain) return;
 
   const auto settings = sampling_settings(options, weft::sampling_settings(defaults));

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <weft/io/safetensors.hpp>
+#include <weft/text/tokenizer.hpp>
 
 using weft::test::Golden;
 
@@ -81,9 +82,9 @@ std::string refused(const std::vector<std::string>& arguments, const std::string
 // a copy of a golden checkpoint in f32 whose tensors and config a test may change
 struct Copy {
   TemporaryDirectory directory;
-  explicit Copy(const std::string& name) {
-    for (const auto& entry : std::filesystem::directory_iterator(golden_directory + name))
-      std::filesystem::copy(entry.path(), directory.path());
+  explicit Copy(const std::string& name) : Copy(std::filesystem::path(golden_directory + name)) {}
+  explicit Copy(const std::filesystem::path& model) {
+    for (const auto& entry : std::filesystem::directory_iterator(model)) std::filesystem::copy(entry.path(), directory.path());
   }
   void replace_in(const char* file, const std::string& from, const std::string& to) const {
     std::string text = content_of(directory / file);
@@ -158,6 +159,21 @@ TEST_CASE("text in, text out: prompt, standard input, stop strings, sampling") {
   CHECK(with_seed("7") != with_seed("8"));
 }
 
+TEST_CASE("a chat is what the template makes of it") {
+  const Copy copy{std::filesystem::path(equations)};
+  copy.directory.write(
+      "chat_template.jinja",
+      "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}"
+      "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}");
+  const auto answer = generate({"--model", copy.path(), "--chat", "2x = 4", "--system", "Solve.", "--max-tokens", "1", "--json"});
+  CAPTURE(answer.err);
+  REQUIRE(answer.status == 0);
+  const auto tokenizer = weft::text::Tokenizer::load(copy.directory.path());
+  CHECK(tokenizer.decode(answer.json()["prompt_ids"].get<std::vector<std::int32_t>>()) ==
+        "<|im_start|>system\nSolve.<|im_end|>\n<|im_start|>user\n2x = 4<|im_end|>\n<|im_start|>assistant\n");
+  CHECK(missing(refused({"--model", equations, "--chat", "2x = 4"}), {"no chat template"}) == "");
+}
+
 TEST_CASE("Ctrl-C ends the text, with statistics and success") {
   const Golden golden("group8_window");
   const auto outcome = generate(
@@ -178,7 +194,7 @@ TEST_CASE("statistics, describe and explain") {
   CHECK(missing(described.out, {"SelfAttention  model.layers.#.self_attn", "4 times", "[318, 192]"}) == "");
   const auto explained = generate({"--model", equations, "--explain"});
   CHECK(explained.status == 0);
-  CHECK(missing(explained.out, {"kernel"}) == "");
+  CHECK(missing(explained.out, {"---- each layer\n5 kernels", "stream", "FLOPs"}) == "");
   CHECK(generate({"--help"}).status == 0);
 }
 

@@ -28,22 +28,22 @@ template <class P, int a> WEFT_INLINE long extent_of(const Binding<P>& b) {
   else
     return b.extent[a];
 }
+template <class P> WEFT_INLINE long extent_of(const Binding<P>& b, int a) {
+  const long e = plan_of<P>.axis[a].record.extent;
+  return e >= 0 ? e : b.extent[a];
+}
 template <class P, const AxisList& list, int first = 0, int last = list.count> WEFT_INLINE long count_of(const Binding<P>& b) {
   long n = 1;
-  unroll<(last > first ? last - first : 0)>([&](auto i) WEFT_FLAT {
-    constexpr int a = list.axis[first + i];
-    n *= extent_of<P, a>(b);
-  });
+  for (int i = first; i < last; ++i) n *= extent_of(b, list.axis[i]);
   return n;
 }
 // sets the indices of list[first, last) from their flat number
 template <class P, const AxisList& list, int first = 0, int last = list.count> WEFT_INLINE void decode(const Binding<P>& b, long flat, Index<P>& index) {
-  unroll<(last > first ? last - first : 0)>([&](auto i) WEFT_FLAT {
-    constexpr int a = list.axis[last - 1 - i];
-    const long n = extent_of<P, a>(b);
-    index[a] = flat % n;
+  for (int i = last; i-- > first;) {
+    const long n = extent_of(b, list.axis[i]);
+    index[list.axis[i]] = flat % n;
     flat /= n;
-  });
+  }
 }
 
 // ---- where a leaf (a node of the plan) or a store lies
@@ -73,32 +73,52 @@ template <class P, int number, bool is_store> struct Access {
     if constexpr (f.times[1] >= 0) k *= extent_of<P, f.times[1]>(b);
     return k;
   }
-  WEFT_INLINE static long offset(const Binding<P>& b, const Index<P>& index) {
-    long o = 0;
-    unroll<rank>([&](auto dimension) WEFT_FLAT {
-      constexpr int d = dimension;
-      constexpr int constant = form(d).constant, summands = form(d).summands;
-      long x = constant;
-      unroll<summands>([&](auto t) WEFT_FLAT {
-        constexpr int a = form(d).term[t].axis;
-        x += factor<d, t>(b) * (a == Term::no_axis ? 1 : index[a == Term::no_axis ? 0 : a]);
-      });
-      o += x * b.view[leaf].stride[d];
-    });
-    return o;
+  // the offset of an element is a sum of addends, one for each summand of each dimension
+  struct Addend {
+    short dimension = 0, axis = Term::no_axis;
+    Factor factor;
+  };
+  struct Addends {
+    Addend of[rank * (IndexForm::capacity + 1) + 1];
+    int count = 0;
+  };
+  static constexpr Addends addends = [] {
+    Addends a;
+    for (int d = 0; d < rank; ++d) {
+      if (form(d).constant) a.of[a.count++] = {static_cast<short>(d), Term::no_axis, Factor{form(d).constant}};
+      for (int t = 0; t < form(d).summands; ++t) a.of[a.count++] = {static_cast<short>(d), form(d).term[t].axis, form(d).term[t].factor};
+    }
+    return a;
+  }();
+  template <int i> WEFT_INLINE static long weight(const Binding<P>& b) {  // what one step along the addend's axis moves
+    constexpr Addend a = addends.of[i];
+    long k = a.factor.number;
+    if constexpr (a.factor.times[0] >= 0) k *= extent_of<P, a.factor.times[0]>(b);
+    if constexpr (a.factor.times[1] >= 0) k *= extent_of<P, a.factor.times[1]>(b);
+    return k * b.view[leaf].stride[a.dimension];
   }
+  template <int i> WEFT_INLINE static long addend(const Binding<P>& b, const Index<P>& index) {
+    constexpr int axis = addends.of[i].axis;
+    if constexpr (axis == Term::no_axis)
+      return weight<i>(b);
+    else
+      return weight<i>(b) * index[axis];
+  }
+  template <int axis, int i> WEFT_INLINE static long weight_along(const Binding<P>& b) {
+    if constexpr (addends.of[i].axis == axis)
+      return weight<i>(b);
+    else
+      return 0;
+  }
+  template <int... i> WEFT_INLINE static long sum_offset(const Binding<P>& b, const Index<P>& index, std::integer_sequence<int, i...>) {
+    return (0L + ... + addend<i>(b, index));
+  }
+  template <int axis, int... i> WEFT_INLINE static long sum_step(const Binding<P>& b, std::integer_sequence<int, i...>) {
+    return (0L + ... + weight_along<axis, i>(b));
+  }
+  WEFT_INLINE static long offset(const Binding<P>& b, const Index<P>& index) { return sum_offset(b, index, std::make_integer_sequence<int, addends.count>{}); }
   // how far one step along an axis moves
-  template <int axis> WEFT_INLINE static long step(const Binding<P>& b) {
-    long o = 0;
-    unroll<rank>([&](auto dimension) WEFT_FLAT {
-      constexpr int d = dimension;
-      constexpr int summands = form(d).summands;
-      unroll<summands>([&](auto t) WEFT_FLAT {
-        if constexpr (form(d).term[t].axis == axis) o += factor<d, t>(b) * b.view[leaf].stride[d];
-      });
-    });
-    return o;
-  }
+  template <int axis> WEFT_INLINE static long step(const Binding<P>& b) { return sum_step<axis>(b, std::make_integer_sequence<int, addends.count>{}); }
   // the axes of a list, outermost to innermost, lie in memory like one axis: each step is the next one's times its extent. Returns the
   // innermost step, or 0 where they do not.
   template <const AxisList& list> WEFT_INLINE static long flat_step(const Binding<P>& b) {

@@ -175,7 +175,7 @@ template <class P, int k> struct ContractionKernel {
         with_chunk(b, c, false, [&](auto g, long number) { many_chunk<g>(b, w, start, first, n, number); });
     }
   }
-  static void pack_tile(const Binding<P>& b, const Layout& w, const Index<P>& start, long first, long tile, long n) {
+  [[gnu::noinline]] static void pack_tile(const Binding<P>& b, const Layout& w, const Index<P>& start, long first, long tile, long n) {
     unroll<kernel.lefts>([&](auto l) {
       using L = LeftOperand<l>;
       using E = typename L::Element;
@@ -196,7 +196,7 @@ template <class P, int k> struct ContractionKernel {
       }
     });
   }
-  template <int g> static void many_chunk(const Binding<P>& b, const Layout& w, const Index<P>& start, long first_row, long count, long number) {
+  template <int g> [[gnu::noinline]] static void many_chunk(const Binding<P>& b, const Layout& w, const Index<P>& start, long first_row, long count, long number) {
     using C = Columns<P, k, g>;
     Index<P> index = start;
     const Chunk c = begin_chunk<g>(b, number, false, index);
@@ -267,23 +267,12 @@ template <class P, int k> struct ContractionKernel {
         left[l][r] = staged;
       }
     });
-    auto run = [&](auto R) {
-      for (long c = worker.next(); c < chunks; c = worker.next())
-        with_chunk(b, c, true, [&](auto g, long number) { few_chunk<g, R>(b, w, start, left, count, number); });
-    };
-    if (count == 1)
-      run(std::integral_constant<int, 1>{});
-    else if (count == 2)
-      run(std::integral_constant<int, 2>{});
-    else if (count <= 4)
-      run(std::integral_constant<int, 4>{});
-    else
-      run(std::integral_constant<int, 8>{});
+    for (long c = worker.next(); c < chunks; c = worker.next())
+      with_chunk(b, c, true, [&](auto g, long number) { few_chunk<g>(b, w, start, left, count, number); });
   }
-  template <int g, int R>
-  static void few_chunk(const Binding<P>& b, const Layout& w, const Index<P>& start, const void* const (&left)[kernel.lefts][most_few_rows], long count, long number) {
+  template <int g>
+  [[gnu::noinline]] static void few_chunk(const Binding<P>& b, const Layout& w, const Index<P>& start, const void* const (&left)[kernel.lefts][most_few_rows], long count, long number) {
     using C = Columns<P, k, g>;
-    constexpr int wide = isa >= Isa::avx512 ? (R <= 2 ? 8 : R == 4 ? 4 : 2) : (R == 1 ? 8 : R == 2 ? 4 : R == 4 ? 2 : 1);
     Index<P> index = start;
     const Chunk c = begin_chunk<g>(b, number, true, index);
     const long row_size = contractions<g> * c.runs * c.padded;
@@ -293,22 +282,14 @@ template <class P, int k> struct ContractionKernel {
         using L = LeftOperand<l>;
         using E = typename L::Element;
         using A = LeafAccess<P, Operands<P, contraction>::right>;
-        const E* row[R];
-        for (int r = 0; r < R; ++r) row[r] = static_cast<const E*>(left[l][r]);
+        const E* row[most_few_rows];
+        for (int r = 0; r < most_few_rows; ++r) row[r] = static_cast<const E*>(left[l][r]);
         const long depth = L::k_of(b), step = A::template step<C::inner>(b);
+        const FewRows<E, typename A::T> few(count);
         for (long o = 0; o < c.runs; ++o) {
           decode<P, C::list, C::outer, C::last>(b, o, index);
           index[C::inner] = c.first;
-          const typename A::T* weights = A::data(b) + A::offset(b, index);
-          float* out = w.block + (i * c.runs + o) * c.padded;
-          for (long j = 0; j < c.length; j += wide) {
-            const typename A::T* column[wide];
-            for (int x = 0; x < wide; ++x) column[x] = weights + std::min(j + x, c.length - 1) * step;
-            float sums[wide * R];
-            dots<E, typename A::T, R, wide>(row, column, depth, sums);
-            for (int r = 0; r < R; ++r)
-              for (int x = 0; x < wide; ++x) out[r * row_size + j + x] = sums[x * R + r];
-          }
+          few.products(row, A::data(b) + A::offset(b, index), step, c.length, depth, w.block + (i * c.runs + o) * c.padded, row_size);
         }
         for (int a = C::outer; a <= C::last; ++a) index[C::list.axis[a]] = 0;
       }

@@ -115,7 +115,7 @@ template <class P, int k, int g> struct Epilogue {
     return l;
   }();
   // index stands at the row and the outer columns; the chunk begins at `first` along the innermost axis and is `length` long
-  static void run(const Binding<P>& b, Index<P>& index, Block block, long first, long length) {
+  [[gnu::noinline]] static void run(const Binding<P>& b, Index<P>& index, Block block, long first, long length) {
     float reduced[segment.reductions + 1];
     unroll<segment.reductions>([&](auto r) WEFT_FLAT { reduced[r] = reduce<r>(b, index, Accumulators<P, k, g, r>{block, reduced}, length); });
     Accumulators<P, k, g, segment.reductions> held{block, reduced};

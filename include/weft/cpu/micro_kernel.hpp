@@ -64,7 +64,7 @@ template <class Element> struct MicroKernel {
   static constexpr long right_size(long k) { return steps(k) * cols * depth; }
 
   // c[r * ldc + j] = (accumulate ? c : 0) + sum over k of left * right, for r < R and all j < cols
-  template <int R> static void tile_rows(const Element* left, const Element* right, long k, float* c, long ldc, bool accumulate) {
+  template <int R> [[gnu::noinline]] static void tile_rows(const Element* left, const Element* right, long k, float* c, long ldc, bool accumulate) {
     static_assert(1 <= R && R <= rows);
     native::Floats sum[R][packets];
     unroll<R>([&](auto r) WEFT_FLAT {
@@ -85,17 +85,16 @@ template <class Element> struct MicroKernel {
   static void tile(const Element* left, const Element* right, long k, float* c, long ldc, bool accumulate) {
     tile_rows<rows>(left, right, k, c, ldc, accumulate);
   }
-  // only the first n rows, 1 <= n <= rows
+  // At least the first n rows, 1 <= n <= rows: a multiple of row_step, so that three tiles have to be compiled and not one for each n. c needs
+  // room for all rows of the tile; those from n on hold nothing of use afterwards.
+  static constexpr int row_step = rows / 3;
   static void tile(int n, const Element* left, const Element* right, long k, float* c, long ldc, bool accumulate) {
-    using Tile = void (*)(const Element*, const Element*, long, float*, long, bool);
-    static constexpr auto tiles = []<int... i>(std::integer_sequence<int, i...>) {
-      struct Table {
-        Tile of[rows];
-      };
-      return Table{{tile_rows<i + 1>...}};
-    }
-    (std::make_integer_sequence<int, rows>{});
-    tiles.of[n - 1](left, right, k, c, ldc, accumulate);
+    if (n <= row_step)
+      tile_rows<row_step>(left, right, k, c, ldc, accumulate);
+    else if (n <= 2 * row_step)
+      tile_rows<2 * row_step>(left, right, k, c, ldc, accumulate);
+    else
+      tile_rows<rows>(left, right, k, c, ldc, accumulate);
   }
 };
 

@@ -40,7 +40,7 @@ template <class P, int node> struct ReductionRoot {
 };
 
 // one reduction at the row that index stands at; sums run in four chains of packets, in an order that only the extents decide
-template <class P, int node, class Holder> float reduce_row(const Binding<P>& b, Index<P>& index, const Holder& held) {
+template <class P, int node, class Holder> [[gnu::noinline]] float reduce_row(const Binding<P>& b, Index<P>& index, const Holder& held) {
   static constexpr auto& plan = plan_of<P>;
   static constexpr auto& list = ReducedAxes<P, node>::list;
   constexpr bool is_sum = plan.node[node].monoid == Monoid::sum;

@@ -33,7 +33,8 @@ template <int node> struct OnlyNode {
 };
 
 // evaluates a node along the axes of `list`, flattened, into out; the statistics of the row come first
-template <class P, int node, const AxisList& list, const NodeList& statistics> void evaluate_row(const Binding<P>& b, Index<P>& index, float* out) {
+template <class P, int node, const AxisList& list, const NodeList& statistics>
+[[gnu::noinline]] void evaluate_row(const Binding<P>& b, Index<P>& index, float* out) {
   constexpr int lane = list.axis[list.count - 1];
   using Known = Statistics<P, statistics, statistics.count>;
   using Held = WithInvariants<P, lane, Known, OnlyNode<node>::list>;
@@ -92,5 +93,28 @@ void pack_right(const Binding<P>& b, Index<P>& index, long at, int n, float* scr
   index[column] = at;
   pack_right_rows<Element>(static_cast<const float*>(scratch), k, k, n, panel);
 }
+
+// ---- few rows times columns where they lie: out[r * out_stride + j] = left[r] . columns[j * step]
+template <class L, class W> class FewRows {
+ public:
+  static constexpr int most = 8, wide = 8;
+  explicit FewRows(long rows) : padded_(rows == 1 ? 1 : rows == 2 ? 2 : rows <= 4 ? 4 : most), dots_(rows == 1 ? &dots<L, W, 1, wide> : rows == 2 ? &dots<L, W, 2, wide> : rows <= 4 ? &dots<L, W, 4, wide> : &dots<L, W, most, wide>) {}
+  // left: pointers to at least as many rows as are computed together (1, 2, 4 or 8)
+  void products(const L* const* left, const W* columns, long step, long count, long depth, float* out, long out_stride) const {
+    for (long j = 0; j < count; j += wide) {
+      const W* column[wide];
+      for (int x = 0; x < wide; ++x) column[x] = columns + (j + x < count ? j + x : count - 1) * step;
+      float sums[wide * most];
+      dots_(left, column, depth, sums);
+      const int n = static_cast<int>(count - j < wide ? count - j : wide);
+      for (int r = 0; r < padded_; ++r)
+        for (int x = 0; x < n; ++x) out[r * out_stride + j + x] = sums[x * padded_ + r];
+    }
+  }
+
+ private:
+  int padded_;
+  void (*dots_)(const L* const*, const W* const*, long, float*);
+};
 
 }  // namespace weft::cpu

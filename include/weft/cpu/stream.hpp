@@ -176,7 +176,7 @@ template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
   }
 
   // maps n scores of one row in place to weights, and updates its running maximum, sum and accumulators
-  template <bool interior> static void map_row(const Binding<P>& b, Index<P>& index, long first, long n, float* score, float& maximum, float& total, float* out, long out_n) {
+  template <bool interior> [[gnu::noinline]] static void map_row(const Binding<P>& b, Index<P>& index, long first, long n, float* score, float& maximum, float& total, float* out, long out_n) {
     constexpr int key = F::key;
     Scores<P, k, interior> held{score};
     using Row = WithInvariants<P, key, Scores<P, k, interior>, OnlyNode<F::mapped>::list>;
@@ -220,7 +220,7 @@ template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
   }
 
   // the end of a row: corrected accumulators go through the epilogue
-  static void finish_row(const Binding<P>& b, Index<P>& index, float maximum, float total, float* out) {
+  [[gnu::noinline]] static void finish_row(const Binding<P>& b, Index<P>& index, float maximum, float total, float* out) {
     const long runs = C::runs(b), outer = count_of<P, C::list, 0, C::outer>(b), length = extent_of<P, C::inner>(b);
     if constexpr (F::online && F::subtracted != F::stream.maximum) {
       float correction;
@@ -369,10 +369,8 @@ template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
       const typename K::T* keys = K::data(b) + K::offset(b, index);
       const typename V::T* values = V::data(b) + V::offset(b, index);
       index[F::key] = 0;
-      if (count == 1)
-        scores<1>(left, keys, K::template step<F::key>(b), depth, n, s.score);
-      else
-        for (long r = 0; r < count; r += 8) scores<8>(left + r, keys, K::template step<F::key>(b), depth, n, s.score + r * block_keys);
+      for (long r = 0; r < count; r += FewRows<Element, typename K::T>::most)
+        FewRows<Element, typename K::T>(count - r).products(left + r, keys, K::template step<F::key>(b), depth, n, s.score + r * block_keys, block_keys);
       const bool interior = at >= low_of_all && at + n <= high_of_all;
       for (long r = 0; r < count; ++r) {
         float *score = s.score + r * block_keys, *mine = partial + r * size;
@@ -391,17 +389,6 @@ template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
       long r = 0;
       for (; r + 4 <= count; r += 4) accumulate<4>(partial + r * size + 2, size, columns, s.score + r * block_keys, block_keys, values, step, n);
       for (; r < count; ++r) accumulate<1>(partial + r * size + 2, size, columns, s.score + r * block_keys, block_keys, values, step, n);
-    }
-  }
-  template <int R, class T> static void scores(const Element* const* left, const T* keys, long step, long depth, long n, float* out) {
-    constexpr int wide = isa >= Isa::avx512 ? (R == 1 ? 8 : 2) : (R == 1 ? 8 : 1);
-    for (long j = 0; j < n; j += wide) {
-      const T* column[wide];
-      for (int x = 0; x < wide; ++x) column[x] = keys + std::min(j + x, n - 1) * step;
-      float sums[wide * R];
-      dots<Element, T, R, wide>(left, column, depth, sums);
-      for (int r = 0; r < R; ++r)
-        for (int x = 0; x < wide && j + x < n; ++x) out[r * block_keys + j + x] = sums[x * R + r];
     }
   }
   static void combine(const Binding<P>& b, const State& s, Index<P>& index, const float* partial, long stride, long pieces) {

@@ -6,8 +6,6 @@
 #include "weft/cpu/executor.hpp"
 #include "weft/generate/language_model.hpp"
 #include "weft/generate/model_session.hpp"
-#include "weft/models/describe.hpp"
-#include "weft/plan/explain.hpp"
 
 namespace weft {
 
@@ -36,10 +34,6 @@ template <class Model, class Format> CompiledModel compiled_model() {
   model.format = Format::formats.activation;
   model.instruction_set = name_of(cpu::isa);
   model.size = [](const DecoderDims& dims) { return Model::template size<Format>(dims); };
-  model.describe = [](const DecoderDims& dims) { return describe<Model, Format>(dims); };
-  model.explain = [] {
-    return explain<EmbedProgram<Model, Format>>() + explain<LayerProgram<Model, Format>>() + explain<HeadProgram<Model, Format>>();
-  };
   model.parameters = [](const DecoderDims& dims) { return Model::template parameters<Format>(dims); };
   model.embedding = Model::embedding_path.text;
   model.head = Model::head_path.text;

@@ -29,6 +29,12 @@ class LanguageModel {
   const Weights weights_;
 };
 
+// A model type in words (see generate/model_text.hpp); nullptr in a program that does not ask for them.
+struct ModelText {
+  std::string (*describe)(const DecoderDims&) = nullptr;  // its modules and parameters
+  std::string (*explain)() = nullptr;                     // its kernels, and why they are what they are
+};
+
 // A model type whose kernels are part of the program, and what it can do before weights are there.
 struct CompiledModel {
   std::string name;  // of the type, as "Qwen2.5-0.5B"
@@ -37,8 +43,7 @@ struct CompiledModel {
   DType format{};  // of weights, cache and activations
   const char* instruction_set = "";
   ModelSize (*size)(const DecoderDims&) = nullptr;
-  std::string (*describe)(const DecoderDims&) = nullptr;
-  std::string (*explain)() = nullptr;
+  ModelText text;
   ParameterTable (*parameters)(const DecoderDims&) = nullptr;
   std::string embedding, head;  // the paths of the two parameters that a config may tie
   // `threads`: 0 takes as many as the machine has
