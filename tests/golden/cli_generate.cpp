@@ -79,10 +79,9 @@ std::string refused(const std::vector<std::string>& arguments, const std::string
   return outcome.err;
 }
 
-// a copy of a golden checkpoint in f32 whose tensors and config a test may change
+// a copy of a model whose files a test may change
 struct Copy {
   TemporaryDirectory directory;
-  explicit Copy(const std::string& name) : Copy(std::filesystem::path(golden_directory + name)) {}
   explicit Copy(const std::filesystem::path& model) {
     for (const auto& entry : std::filesystem::directory_iterator(model)) std::filesystem::copy(entry.path(), directory.path());
   }
@@ -160,7 +159,7 @@ TEST_CASE("text in, text out: prompt, standard input, stop strings, sampling") {
 }
 
 TEST_CASE("a chat is what the template makes of it") {
-  const Copy copy{std::filesystem::path(equations)};
+  const Copy copy(equations);
   copy.directory.write(
       "chat_template.jinja",
       "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}"
@@ -244,28 +243,28 @@ TEST_CASE("bad input is refused with one message") {
 
 TEST_CASE("a checkpoint that does not fit is refused, and nothing is left behind") {
   SUBCASE("a shape") {
-    const Copy copy("group8_window");
+    const Copy copy(golden_directory + "group8_window");
     copy.replace_in("config.json", "\"intermediate_size\": 120", "\"intermediate_size\": 128");
     CHECK(missing(refused({"--model", copy.path(), "--ids", "1"}),
                   {"9 tensors do not fit", "model.layers.0.mlp.gate_proj.weight", "expected [128, 64], found [120, 64]"}) == "");
   }
   SUBCASE("a head_dim that no kernel knows") {
-    const Copy copy("group8_window");
+    const Copy copy(golden_directory + "group8_window");
     copy.replace_in("config.json", "\"head_dim\": 64", "\"head_dim\": 96");
     CHECK(missing(refused({"--model", copy.path(), "--ids", "1"}), {"head_dim is 96", "64, 128"}) == "");
   }
   SUBCASE("a truncated file") {
-    const Copy copy("group8_window");
+    const Copy copy(golden_directory + "group8_window");
     std::filesystem::resize_file(copy.directory / "model.safetensors", 1000);
     CHECK(missing(refused({"--model", copy.path(), "--ids", "1"}), {"model.safetensors"}) == "");
   }
   SUBCASE("a missing shard") {
-    const Copy copy("sharded_bf16");
+    const Copy copy(golden_directory + "sharded_bf16");
     std::filesystem::remove(copy.directory / "model-00002-of-00004.safetensors");
     CHECK(missing(refused({"--model", copy.path(), "--ids", "1"}), {"model-00002-of-00004.safetensors"}) == "");
   }
   SUBCASE("logits that are not numbers") {
-    const Copy copy("group8_window");
+    const Copy copy(golden_directory + "group8_window");
     const auto file = weft::SafetensorsFile::open(copy.directory / "model.safetensors");
     std::vector<weft::TensorInfo> tensors(file.tensors().begin(), file.tensors().end());
     std::vector<std::byte> gain;

@@ -370,7 +370,7 @@ template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
       const typename V::T* values = V::data(b) + V::offset(b, index);
       index[F::key] = 0;
       for (long r = 0; r < count; r += FewRows<Element, typename K::T>::most)
-        FewRows<Element, typename K::T>(count - r).products(left + r, keys, K::template step<F::key>(b), depth, n, s.score + r * block_keys, block_keys);
+        FewRows<Element, typename K::T>(count - r).products(left + r, keys, K::template step<F::key>(b), n, depth, s.score + r * block_keys, block_keys);
       const bool interior = at >= low_of_all && at + n <= high_of_all;
       for (long r = 0; r < count; ++r) {
         float *score = s.score + r * block_keys, *mine = partial + r * size;
