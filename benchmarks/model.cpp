@@ -95,7 +95,7 @@ void run_model(const ModelRun& run) {
   write_random_checkpoint(directory.path, chosen->dims);
   const ModelConfig config = read_model_config(directory.path);
   const CompiledModel& type = choose_model(compiled, config, DType::bf16);
-  const auto model = type.load(config, Checkpoint::open(directory.path), machine().executor.threads(), {});
+  const auto model = load_model(type, config, Checkpoint::open(directory.path), machine().executor.threads());
   SessionSettings settings;
   settings.context = run.prefill + run.decode * run.repeat + 1;
   const auto session = model->start(settings);

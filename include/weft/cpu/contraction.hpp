@@ -246,29 +246,35 @@ template <class P, int k> struct ContractionKernel {
       using L = LeftOperand<l>;
       using E = typename L::Element;
       Index<P> index = start;
+      const void* last = nullptr;  // rows are computed in groups; the last one fills up its group
       for (long r = 0; r < most_few_rows; ++r) {
         if (r >= count) {
-          left[l][r] = left[l][count - 1];
+          left[l][r] = last;
           continue;
         }
         decode<P, rows>(b, r, index);
-        left[l][r] = nullptr;
-        if constexpr (plan.node[L::node].kind == NodeKind::leaf && plan.node[L::node].dtype == dtype_of<E>) left[l][r] = in_place<P, L::node, L::depth>(b, index);
-        if (left[l][r]) continue;
-        float* staged = w.row + (l * most_few_rows + r) * longest;
-        evaluate_row<P, L::node, L::depth, StatisticsOf<P, k, l>::list>(b, index, staged);
-        if constexpr (!std::is_same_v<E, float>) {  // rounds nothing: the row is made of bf16 numbers
-          E* narrow = reinterpret_cast<E*>(staged);
-          for (long at = 0, n = L::k_of(b); at < n; at += Packet::lanes) {
-            const Packet v = load(staged + at, n - at);
-            store(narrow + at, v, n - at);
-          }
-        }
-        left[l][r] = staged;
+        const void* here = nullptr;
+        if constexpr (plan.node[L::node].kind == NodeKind::leaf && plan.node[L::node].dtype == dtype_of<E>) here = in_place<P, L::node, L::depth>(b, index);
+        if (!here) here = stage_row<l>(b, index, w.row + (l * most_few_rows + r) * longest);
+        left[l][r] = last = here;
       }
     });
     for (long c = worker.next(); c < chunks; c = worker.next())
       with_chunk(b, c, true, [&](auto g, long number) { few_chunk<g>(b, w, start, left, count, number); });
+  }
+  // evaluates the row of left operand l that index stands at into `staged`, in the format of its products
+  template <int l> static const void* stage_row(const Binding<P>& b, Index<P>& index, float* staged) {
+    using L = LeftOperand<l>;
+    using E = typename L::Element;
+    evaluate_row<P, L::node, L::depth, StatisticsOf<P, k, l>::list>(b, index, staged);
+    if constexpr (!std::is_same_v<E, float>) {  // rounds nothing: the row is made of bf16 numbers
+      E* narrow = reinterpret_cast<E*>(staged);
+      for (long at = 0, n = L::k_of(b); at < n; at += Packet::lanes) {
+        const Packet v = load(staged + at, n - at);
+        store(narrow + at, v, n - at);
+      }
+    }
+    return staged;
   }
   template <int g>
   [[gnu::noinline]] static void few_chunk(const Binding<P>& b, const Layout& w, const Index<P>& start, const void* const (&left)[kernel.lefts][most_few_rows], long count, long number) {
