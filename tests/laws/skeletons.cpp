@@ -37,7 +37,7 @@ template <class P> void check(const char* name, double tolerance, int trials = 1
   auto pick = [&](int most) { return static_cast<long>(random() % static_cast<unsigned>(most)) + 1; };
   for (int t = 0; t < trials; ++t) {
     const Extents e = {{"row", t % 3 == 0 ? pick(8) : pick(60)}, {"deep", pick(150)}, {"wide", pick(140)}, {"batch", pick(4)}, {"key", pick(600)}};
-    CAPTURE(name);
+    CAPTURE(std::string(name));
     for (const auto& [axis, n] : e) CAPTURE(axis + " = " + std::to_string(n));
     CHECK(trial<P>(e, static_cast<unsigned>(t)) < tolerance);
   }

@@ -39,7 +39,7 @@ inline std::vector<std::int32_t> greedy_continuation(LanguageModel& model, const
 
 // f32: close to transformers, and the same however the prompt is cut
 inline void check_f32(const CompiledModel& compiled, const char* name) {
-  CAPTURE(name);
+  CAPTURE(std::string(name));
   const Golden golden(name);
   const auto model = load(compiled, golden);
   const auto logits = prompt_logits(*model, golden);
@@ -55,7 +55,7 @@ inline void check_f32(const CompiledModel& compiled, const char* name) {
 
 // bf16: as close to float32 as transformers' own bf16 (no more than twice as far)
 inline void check_bf16(const CompiledModel& compiled, const char* name) {
-  CAPTURE(name);
+  CAPTURE(std::string(name));
   const Golden golden(name);
   REQUIRE_FALSE(golden.logits_bf16.empty());
   const auto model = load(compiled, golden);
@@ -69,7 +69,7 @@ inline void check_bf16(const CompiledModel& compiled, const char* name) {
 }
 
 inline void check_threads(const CompiledModel& compiled, const char* name) {
-  CAPTURE(name);
+  CAPTURE(std::string(name));
   const Golden golden(name);
   const auto one = load(compiled, golden, 1);
   const auto logits = prompt_logits(*one, golden), decoded = prompt_logits(*one, golden, 512, 1);
@@ -81,7 +81,7 @@ inline void check_threads(const CompiledModel& compiled, const char* name) {
 }
 
 inline void check_same_bits(const CompiledModel& a, const CompiledModel& b, const char* name) {
-  CAPTURE(name);
+  CAPTURE(std::string(name));
   const Golden golden(name);
   const auto first = load(a, golden), second = load(b, golden);
   CHECK(prompt_logits(*first, golden) == prompt_logits(*second, golden));

@@ -18,7 +18,7 @@ template <class P> void check(const char* name, const Extents& more = {}, std::i
     Extents e = more;
     e["token"] = tokens;
     e["key"] = tokens + past;
-    CAPTURE(name);
+    CAPTURE(std::string(name));
     CAPTURE(tokens);
     CHECK(trial<P>(e, static_cast<unsigned>(tokens), 0.5f, past) < tolerance);
   }

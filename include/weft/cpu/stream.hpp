@@ -93,8 +93,8 @@ template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
     if constexpr (!F::Inner::right_is_leaf || !F::Outer::right_is_leaf)
       return false;
     else
-      return rows_of(b) <= most_few_rows && column_runs(b) == 1 && right_layout<P, F::stream.inner, F::key, F::depth>(b) == RightLayout::depth_contiguous &&
-             LeafAccess<P, F::Outer::right>::template step<C::inner>(b) == 1;
+      return rows_of(b) <= most_few_rows && right_layout<P, F::stream.inner, F::key, F::depth>(b) == RightLayout::depth_contiguous &&
+             LeafAccess<P, F::Outer::right>::template flat_step<C::list>(b) == 1 && (column_runs(b) == 1 || extent_of<P, C::inner>(b) == padded(b));
   }
   static long splits(const Binding<P>& b) { return std::max(1L, (extent_of<P, F::key>(b) + split_keys - 1) / split_keys); }
   static long partial_size(const Binding<P>& b) { return round_up(2 + out_size(b), 16); }
@@ -385,7 +385,7 @@ template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
           map_row<false>(b, index, at, n, score, mine[0], mine[1], mine + 2, out_n);
       }
       clear_rows(index);
-      const long columns = extent_of<P, C::inner>(b), step = V::template step<F::key>(b);
+      const long columns = column_runs(b) * extent_of<P, C::inner>(b), step = V::template step<F::key>(b);
       long r = 0;
       for (; r + 4 <= count; r += 4) accumulate<4>(partial + r * size + 2, size, columns, s.score + r * block_keys, block_keys, values, step, n);
       for (; r < count; ++r) accumulate<1>(partial + r * size + 2, size, columns, s.score + r * block_keys, block_keys, values, step, n);
