@@ -26,7 +26,8 @@ constexpr auto qkv = [] {
   auto h = apply<RmsNorm<"norm", Hidden>>(x);
   auto keys = at<Key>(a.keys, token_position);
   auto values = at<Key>(a.values, token_position);
-  return program(assign(Output<"q", Activation, Token, Attention::KvHead, Attention::Group, Attention::HeadDim>{}, a.rope(a.q_proj(h), token_position)),
+  return program(assign(Output<"q", Activation, Token, Attention::KvHead, Attention::Group, Attention::HeadDim>{},
+                        a.rope(a.q_proj(h), token_position)),
                  assign(keys, a.rope(a.k_proj(h), token_position)), assign(values, a.v_proj(h)));
 };
 struct Qkv : InBf16<decltype(qkv())> {};
@@ -46,18 +47,20 @@ constexpr auto gate_up = [] {
 struct GateUp : InBf16<decltype(gate_up())> {};
 struct Down : InBf16<decltype(program(assign(y, rounded(x + apply<Linear<"down_proj", Hidden, Inter>>(act)))))> {};
 struct Embed : InBf16<decltype(program(assign(y, apply<Embedding<"embed", Vocab, Hidden>>(Input<"ids", std::int32_t, Token>{}))))> {};
-struct Logits : InBf16<decltype(program(assign(Output<"logits", float, Token, Vocab>{}, apply<Linear<"lm_head", Vocab, Hidden>>(apply<RmsNorm<"norm", Hidden>>(x)))))> {};
+struct Logits : InBf16<decltype(program(assign(Output<"logits", float, Token, Vocab>{},
+                                               apply<Linear<"lm_head", Vocab, Hidden>>(apply<RmsNorm<"norm", Hidden>>(x)))))> {};
 struct Layer : LayerProgram<Qwen2_5_0_5B, Format> {};
 
 static_assert(kernel_count<Norm> == 1 && kernel_count<Qkv> == 1 && kernel_count<Attend> == 1 && kernel_count<OutProjection> == 1 &&
-              kernel_count<GateUp> == 1 && kernel_count<Down> == 1 && kernel_count<Embed> == 1 && kernel_count<Logits> == 1 && kernel_count<Layer> == 5);
+              kernel_count<GateUp> == 1 && kernel_count<Down> == 1 && kernel_count<Embed> == 1 && kernel_count<Logits> == 1 &&
+              kernel_count<Layer> == 5);
 
 template <class P> void decode(benchmark::State& s) { run_program<P>(s, {{"token", 1}, {"key", 256}}, 255, true); }
 template <class P> void decode_deep(benchmark::State& s) { run_program<P>(s, {{"token", 1}, {"key", 4096}}, 4095, true); }
 template <class P> void prefill(benchmark::State& s) { run_program<P>(s, {{"token", 512}, {"key", 512}}, 0, true); }
 
-#define WEFT_LAYER(P)                                                                                     \
-  BENCHMARK(decode<P>)->Name("decode/" #P)->UseRealTime()->Unit(benchmark::kMicrosecond);                 \
+#define WEFT_LAYER(P)                                                                     \
+  BENCHMARK(decode<P>)->Name("decode/" #P)->UseRealTime()->Unit(benchmark::kMicrosecond); \
   BENCHMARK(prefill<P>)->Name("prefill 512/" #P)->UseRealTime()->Unit(benchmark::kMicrosecond);
 WEFT_LAYER(Norm)
 WEFT_LAYER(Qkv)

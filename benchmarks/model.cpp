@@ -22,7 +22,10 @@ struct Known {
   const char* name;
   Qwen2Dims dims;
 };
-constexpr Known known[] = {{"qwen2.5-0.5b", Qwen2_5_0_5B::dims}, {"qwen2.5-1.5b", Qwen2_5_1_5B::dims}, {"qwen2.5-3b", Qwen2_5_3B::dims}, {"qwen2.5-7b", Qwen2_5_7B::dims}};
+constexpr Known known[] = {{"qwen2.5-0.5b", Qwen2_5_0_5B::dims},
+                           {"qwen2.5-1.5b", Qwen2_5_1_5B::dims},
+                           {"qwen2.5-3b", Qwen2_5_3B::dims},
+                           {"qwen2.5-7b", Qwen2_5_7B::dims}};
 
 // a directory that is removed at the end
 struct TemporaryDirectory {
@@ -63,11 +66,14 @@ void write_random_checkpoint(const std::filesystem::path& directory, const Qwen2
   }
   write_safetensors(directory / "model.safetensors", tensors);
   char config[1024];
-  std::snprintf(config, sizeof config,
-                "{\"model_type\": \"qwen2\", \"architectures\": [\"Qwen2ForCausalLM\"], \"hidden_act\": \"silu\", \"hidden_size\": %ld, \"intermediate_size\": %ld, "
-                "\"num_hidden_layers\": %ld, \"num_attention_heads\": %ld, \"num_key_value_heads\": %ld, \"head_dim\": %ld, \"vocab_size\": %ld, "
-                "\"tie_word_embeddings\": %s, \"rms_norm_eps\": 1e-06, \"rope_theta\": 1000000.0, \"max_position_embeddings\": 32768, \"torch_dtype\": \"bfloat16\"}",
-                d.hidden, d.intermediate, d.layers, d.heads, d.kv_heads, d.head_dim, d.vocab, d.tied ? "true" : "false");
+  std::snprintf(
+      config, sizeof config,
+      "{\"model_type\": \"qwen2\", \"architectures\": [\"Qwen2ForCausalLM\"], \"hidden_act\": \"silu\", \"hidden_size\": %ld, "
+      "\"intermediate_size\": %ld, "
+      "\"num_hidden_layers\": %ld, \"num_attention_heads\": %ld, \"num_key_value_heads\": %ld, \"head_dim\": %ld, \"vocab_size\": %ld, "
+      "\"tie_word_embeddings\": %s, \"rms_norm_eps\": 1e-06, \"rope_theta\": 1000000.0, \"max_position_embeddings\": 32768, "
+      "\"torch_dtype\": \"bfloat16\"}",
+      d.hidden, d.intermediate, d.layers, d.heads, d.kv_heads, d.head_dim, d.vocab, d.tied ? "true" : "false");
   AtomicFile file(directory / "config.json");
   file.write(std::string_view(config));
   file.commit();

@@ -26,8 +26,9 @@ std::string cpu_name() {
 std::string machine_line() {
   const Machine& m = machine();
   char text[256];
-  std::snprintf(text, sizeof text, "%s, %s, %d threads: reads %.1f GB/s, %.0f GFLOP/s in f32, %.0f in bf16 (measured now)", cpu_name().c_str(),
-                cpu::name_of(cpu::isa), m.executor.threads(), m.peaks.read_bytes_per_second / 1e9, m.peaks.f32_flops / 1e9, m.peaks.bf16_flops / 1e9);
+  std::snprintf(text, sizeof text, "%s, %s, %d threads: reads %.1f GB/s, %.0f GFLOP/s in f32, %.0f in bf16 (measured now)",
+                cpu_name().c_str(), cpu::name_of(cpu::isa), m.executor.threads(), m.peaks.read_bytes_per_second / 1e9,
+                m.peaks.f32_flops / 1e9, m.peaks.bf16_flops / 1e9);
   return text;
 }
 

@@ -39,7 +39,8 @@ template <class P> void run_program(benchmark::State& state, const Extents& exte
   }
   const long* extent = copy[0]->binding.extent;
   const auto runs = static_cast<double>(state.iterations());
-  const double bytes = static_cast<double>(cost.read.evaluate(extent) + cost.written.evaluate(extent)), flops = static_cast<double>(cost.flops.evaluate(extent));
+  const double bytes = static_cast<double>(cost.read.evaluate(extent) + cost.written.evaluate(extent)),
+               flops = static_cast<double>(cost.flops.evaluate(extent));
   using benchmark::Counter;
   state.counters["GB/s"] = Counter(bytes * runs / 1e9, Counter::kIsRate);
   state.counters["GFLOP/s"] = Counter(flops * runs / 1e9, Counter::kIsRate);

@@ -69,6 +69,7 @@ int main() {
   cpu::Executor executor;
   executor.run(b);
   std::printf("y[2, 0..3] =");
-  for (long i = 0; i < 4; ++i) std::printf(" %g", static_cast<double>(memory[static_cast<std::size_t>(leaf_number<OwnLayer>("y"))].as<float>()[2 * 64 + i]));
+  for (long i = 0; i < 4; ++i)
+    std::printf(" %g", static_cast<double>(memory[static_cast<std::size_t>(leaf_number<OwnLayer>("y"))].as<float>()[2 * 64 + i]));
   std::puts("");
 }

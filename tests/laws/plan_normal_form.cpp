@@ -9,8 +9,7 @@ using namespace weft;
 
 namespace {
 
-template <class P>
-void plan_keeps_values(const char* name, const Extents& extents, int first_index = 2) {
+template <class P> void plan_keeps_values(const char* name, const Extents& extents, int first_index = 2) {
   CAPTURE(name);
   REQUIRE(Compiled<P>::plan.error.problem == PlanProblem::none);
   for (unsigned seed = 1; seed <= 3; ++seed) {

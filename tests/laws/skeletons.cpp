@@ -23,7 +23,8 @@ template <class T, class L, class R> struct Product {
 struct RowSum : decltype(program(assign(Output<"y", float, Row>{}, sum<Wide>(Input<"a", float, Row, Wide>{})))) {};
 struct RowMax : decltype(program(assign(Output<"y", float, Row>{}, max<Wide>(Input<"a", bf16, Row, Wide>{})))) {};
 struct Softmax : decltype(program(assign(Output<"y", float, Row, Wide>{}, softmax<Wide>(Input<"a", f16, Row, Wide>{})))) {};
-struct Outer : decltype(program(assign(Output<"y", float, Row, Batch, Wide>{}, Input<"a", float, Row, Wide>{} * Input<"b", float, Batch>{}))) {};
+struct Outer
+    : decltype(program(assign(Output<"y", float, Row, Batch, Wide>{}, Input<"a", float, Row, Wide>{} * Input<"b", float, Batch>{}))) {};
 struct Batched : decltype(program(assign(Output<"y", float, Row, Batch, Wide>{},
                                          dot<Deep>(Input<"a", float, Row, Batch, Deep>{}, Input<"b", float, Wide, Batch, Deep>{})))) {};
 constexpr auto streamed = [] {
@@ -36,14 +37,16 @@ template <class P> void check(const char* name, double tolerance, int trials = 1
   std::mt19937 random(7);
   auto pick = [&](int most) { return static_cast<long>(random() % static_cast<unsigned>(most)) + 1; };
   for (int t = 0; t < trials; ++t) {
-    const Extents e = {{"row", t % 3 == 0 ? pick(8) : pick(60)}, {"deep", pick(150)}, {"wide", pick(140)}, {"batch", pick(4)}, {"key", pick(600)}};
+    const Extents e = {
+        {"row", t % 3 == 0 ? pick(8) : pick(60)}, {"deep", pick(150)}, {"wide", pick(140)}, {"batch", pick(4)}, {"key", pick(600)}};
     CAPTURE(std::string(name));
     for (const auto& [axis, n] : e) CAPTURE(axis + " = " + std::to_string(n));
     CHECK(trial<P>(e, static_cast<unsigned>(t)) < tolerance);
   }
 }
 TEST_CASE("random ragged shapes against double precision") {
-  const double f32 = 1e-6, bf16_result = 0x1p-8, f16_result = 0x1p-11;  // half a unit in the last place of the result, and sums of 150 products
+  const double f32 = 1e-6, bf16_result = 0x1p-8,
+               f16_result = 0x1p-11;  // half a unit in the last place of the result, and sums of 150 products
   check<Product<float, float, float>::P>("f32", f32);
   check<Product<float, bf16, bf16>::P>("bf16", f32);
   check<Product<float, float, bf16>::P>("f32 x bf16", f32);
@@ -90,7 +93,7 @@ TEST_CASE("bits do not depend on whether extents are known at compile time") {
   using Static = formulas::Of<40, 36, 2, 3, 16, 50, bf16>;
   using Open = formulas::Open<16, bf16>;
   for (const long tokens : {1, 4, 20}) {
-    const Extents e = {{"token", tokens}, {"key", tokens + 80}, {"hidden", 40}, {"inter", 36},  {"kv_head", 2}, {"group", 3},
+    const Extents e = {{"token", tokens}, {"key", tokens + 80}, {"hidden", 40}, {"inter", 36}, {"kv_head", 2}, {"group", 3},
                        {"head", 6},       {"q_dim", 96},        {"kv_dim", 32}, {"vocab", 50}, {"rank", 16}};
     CHECK(bits<Static::Layer>(e, 2, 80) == bits<Open::Layer>(e, 2, 80));
     CHECK(bits<Static::GeGlu>(e, 2) == bits<Open::GeGlu>(e, 2));

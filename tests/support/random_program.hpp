@@ -32,7 +32,8 @@ template <class P> class RandomProgram {
       memory_.emplace_back(static_cast<std::size_t>(n * bytes_of(leaf.dtype)));
       const auto start = static_cast<long>(random_() % some.size());
       for (long i = 0; i < n; ++i)
-        put(l, i, leaf.dtype == DType::i32 ? static_cast<float>(first_integer + i) : some[static_cast<std::size_t>(start + i) % some.size()]);
+        put(l, i,
+            leaf.dtype == DType::i32 ? static_cast<float>(first_integer + i) : some[static_cast<std::size_t>(start + i) % some.size()]);
       bind_dense(binding, l, memory_.back().data());
     }
   }

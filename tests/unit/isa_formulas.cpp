@@ -45,5 +45,13 @@ template <class F> void check_all(const Extents& more) {
 TEST_CASE("static extents, f32 weights") { check_all<F32>({}); }
 TEST_CASE("static extents, bf16 weights") { check_all<Bf16>({}); }
 TEST_CASE("runtime extents") {
-  check_all<Open>({{"hidden", 33}, {"inter", 21}, {"kv_head", 2}, {"group", 3}, {"head", 6}, {"q_dim", 48}, {"kv_dim", 16}, {"vocab", 45}, {"rank", 5}});
+  check_all<Open>({{"hidden", 33},
+                   {"inter", 21},
+                   {"kv_head", 2},
+                   {"group", 3},
+                   {"head", 6},
+                   {"q_dim", 48},
+                   {"kv_dim", 16},
+                   {"vocab", 45},
+                   {"rank", 5}});
 }

@@ -64,7 +64,10 @@ template <> WEFT_HD constexpr std::int32_t from_float<std::int32_t>(float x) { r
 template <> WEFT_HD constexpr bf16 from_float<bf16>(float x) { return to_bf16(x); }
 template <> WEFT_HD constexpr f16 from_float<f16>(float x) { return to_f16(x); }
 
-template <class T> inline constexpr DType dtype_of = [] { static_assert(sizeof(T) == 0, "weft knows no format for this type"); return DType::f32; }();
+template <class T> inline constexpr DType dtype_of = [] {
+  static_assert(sizeof(T) == 0, "weft knows no format for this type");
+  return DType::f32;
+}();
 template <> inline constexpr DType dtype_of<float> = DType::f32;
 template <> inline constexpr DType dtype_of<bf16> = DType::bf16;
 template <> inline constexpr DType dtype_of<f16> = DType::f16;

@@ -27,8 +27,7 @@ struct Name {
 };
 
 constexpr bool same_text(const char* a, const char* b) {  // addresses of literals cannot be compared in constant evaluation
-  for (; *a && *a == *b; ++a, ++b) {
-  }
+  for (; *a && *a == *b; ++a, ++b) {}
   return *a == *b;
 }
 constexpr bool operator==(const Name& a, const Name& b) { return same_text(a.text, b.text); }

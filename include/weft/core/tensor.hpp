@@ -18,7 +18,7 @@ class Memory {
   static constexpr std::size_t alignment = 64;
   Memory() = default;
   explicit Memory(std::size_t bytes)
-      : data_(bytes ? static_cast<std::byte*>(::operator new(bytes, std::align_val_t{alignment})) : nullptr), size_(bytes) {
+      : data_(bytes ? static_cast<std::byte*>(::operator new (bytes, std::align_val_t{alignment})) : nullptr), size_(bytes) {
     for (std::size_t i = 0; i < bytes; ++i) data_[i] = std::byte{0};
   }
   Memory(Memory&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
@@ -28,7 +28,7 @@ class Memory {
     return *this;
   }
   ~Memory() {
-    if (data_) ::operator delete(data_, std::align_val_t{alignment});
+    if (data_) ::operator delete (data_, std::align_val_t{alignment});
   }
   std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }
@@ -50,8 +50,8 @@ template <class T, class... Ax> struct Tensor {
   Tensor() = default;
   // dense, row-major; extents as given must agree with those of the axes. Throws Error.
   template <class... N>
-    requires(sizeof...(N) == sizeof...(Ax) && (std::is_convertible_v<N, long> && ...))
-  explicit Tensor(T* memory, N... extents) : data(memory), extent{static_cast<long>(extents)...} {
+  requires(sizeof...(N) == sizeof...(Ax) && (std::is_convertible_v<N, long> && ...)) explicit Tensor(T* memory, N... extents)
+      : data(memory), extent{static_cast<long>(extents)...} {
     long step = 1;
     for (int d = rank; d-- > 0;) {
       stride[d] = step;
@@ -79,7 +79,8 @@ template <class T, class... Ax> struct Tensor {
  private:
   static void check_axis(const char* name, long declared, long found) {
     if (found < 0 || (declared != runtime && declared != found))
-      throw Error(std::string("axis ") + name + ": its type says " + std::to_string(declared) + ", the tensor has " + std::to_string(found));
+      throw Error(std::string("axis ") + name + ": its type says " + std::to_string(declared) + ", the tensor has " +
+                  std::to_string(found));
   }
 };
 // a scalar argument
@@ -118,12 +119,14 @@ template <class T, class... Ax> struct tensor_of_list<T, AxisList<Ax...>> { usin
 }  // namespace detail
 
 // one axis becomes two; `inner` extents per outer one. Throws Error where it does not divide.
-template <class Whole, class Outer, class Inner, class T, class... Ax> auto split_axis(const Tensor<T, Ax...>& t, long inner = Inner::extent) {
+template <class Whole, class Outer, class Inner, class T, class... Ax>
+auto split_axis(const Tensor<T, Ax...>& t, long inner = Inner::extent) {
   constexpr int at = position_of_axis<Whole, Ax...>();
   using List = decltype((std::conditional_t<std::is_same_v<Ax, Whole>, detail::AxisList<Outer, Inner>, detail::AxisList<Ax>>{} + ...));
   typename detail::tensor_of_list<T, List>::type r;
   if (inner <= 0 || t.extent[at] % inner != 0)
-    throw Error(std::string("split of axis ") + Whole::text + ": " + std::to_string(t.extent[at]) + " is not a multiple of " + std::to_string(inner));
+    throw Error(std::string("split of axis ") + Whole::text + ": " + std::to_string(t.extent[at]) + " is not a multiple of " +
+                std::to_string(inner));
   r.data = t.data;
   for (int d = 0, o = 0; d < t.rank; ++d) {
     if (d == at) {
@@ -144,11 +147,12 @@ template <class Outer, class Inner, class Whole, class T, class... Ax> auto merg
   constexpr int at = position_of_axis<Outer, Ax...>();
   static_assert(position_of_axis<Inner, Ax...>() == at + 1, "merge: the inner axis must follow the outer one");
   using List = decltype((std::conditional_t<std::is_same_v<Ax, Outer>, detail::AxisList<Whole>,
-                                            std::conditional_t<std::is_same_v<Ax, Inner>, detail::AxisList<>, detail::AxisList<Ax>>>{} + ...));
+                                            std::conditional_t<std::is_same_v<Ax, Inner>, detail::AxisList<>, detail::AxisList<Ax>>>{} +
+                         ...));
   typename detail::tensor_of_list<T, List>::type r;
   if (t.extent[at] > 1 && t.stride[at] != t.stride[at + 1] * t.extent[at + 1])
-    throw Error(std::string("merge of axes ") + Outer::text + " and " + Inner::text + ": the outer stride is " + std::to_string(t.stride[at]) +
-                ", a merge needs " + std::to_string(t.stride[at + 1] * t.extent[at + 1]));
+    throw Error(std::string("merge of axes ") + Outer::text + " and " + Inner::text + ": the outer stride is " +
+                std::to_string(t.stride[at]) + ", a merge needs " + std::to_string(t.stride[at + 1] * t.extent[at + 1]));
   r.data = t.data;
   for (int d = 0, o = 0; d < t.rank; ++d) {
     if (d == at) continue;
@@ -163,8 +167,8 @@ template <class Outer, class Inner, class Whole, class T, class... Ax> auto merg
 template <class T, class... Ax> class Buffer {
  public:
   template <class... N>
-    requires(sizeof...(N) == sizeof...(Ax))
-  explicit Buffer(N... extents) : memory_((sizeof(T) * ... * static_cast<std::size_t>(extents))), view_(memory_.as<T>(), extents...) {}
+  requires(sizeof...(N) == sizeof...(Ax)) explicit Buffer(N... extents)
+      : memory_((sizeof(T) * ... * static_cast<std::size_t>(extents))), view_(memory_.as<T>(), extents...) {}
   const Tensor<T, Ax...>& view() const { return view_; }
   operator Tensor<T, Ax...>() const { return view_; }
   T* data() const { return view_.data; }

@@ -38,7 +38,8 @@ template <class P, const AxisList& list, int first = 0, int last = list.count> W
   return n;
 }
 // sets the indices of list[first, last) from their flat number
-template <class P, const AxisList& list, int first = 0, int last = list.count> WEFT_INLINE void decode(const Binding<P>& b, long flat, Index<P>& index) {
+template <class P, const AxisList& list, int first = 0, int last = list.count>
+WEFT_INLINE void decode(const Binding<P>& b, long flat, Index<P>& index) {
   for (int i = last; i-- > first;) {
     const long n = extent_of(b, list.axis[i]);
     index[list.axis[i]] = flat % n;
@@ -116,9 +117,13 @@ template <class P, int number, bool is_store> struct Access {
   template <int axis, int... i> WEFT_INLINE static long sum_step(const Binding<P>& b, std::integer_sequence<int, i...>) {
     return (0L + ... + weight_along<axis, i>(b));
   }
-  WEFT_INLINE static long offset(const Binding<P>& b, const Index<P>& index) { return sum_offset(b, index, std::make_integer_sequence<int, addends.count>{}); }
+  WEFT_INLINE static long offset(const Binding<P>& b, const Index<P>& index) {
+    return sum_offset(b, index, std::make_integer_sequence<int, addends.count>{});
+  }
   // how far one step along an axis moves
-  template <int axis> WEFT_INLINE static long step(const Binding<P>& b) { return sum_step<axis>(b, std::make_integer_sequence<int, addends.count>{}); }
+  template <int axis> WEFT_INLINE static long step(const Binding<P>& b) {
+    return sum_step<axis>(b, std::make_integer_sequence<int, addends.count>{});
+  }
   // the axes of a list, outermost to innermost, lie in memory like one axis: each step is the next one's times its extent. Returns the
   // innermost step, or 0 where they do not.
   template <const AxisList& list> WEFT_INLINE static long flat_step(const Binding<P>& b) {
@@ -178,9 +183,7 @@ template <class Plan> constexpr AxisList ordered_below(const Plan& plan, Mask se
 }
 
 // ---- packets along the lane axis
-template <class T> WEFT_INLINE Packet load_along(const T* p, long step, long n) {
-  return step == 1 ? load(p, n) : gather(p, step, n);
-}
+template <class T> WEFT_INLINE Packet load_along(const T* p, long step, long n) { return step == 1 ? load(p, n) : gather(p, step, n); }
 template <class T> WEFT_INLINE void store_along(T* p, long step, Packet v, long n) {
   if (step == 1)
     store(p, v, n);

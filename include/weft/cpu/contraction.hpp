@@ -12,8 +12,8 @@ template <class P, int k> struct ContractionKernel {
   static constexpr auto& plan = plan_of<P>;
   static constexpr auto& kernel = plan.kernel[k];
   static constexpr int most_few_rows = 8;
-  static constexpr long few_columns = 32;            // of a piece of work with few rows
-  static constexpr long panel_bytes = 4 << 20;       // of left panels in a block of rows: they stay in the caches while all columns pass
+  static constexpr long few_columns = 32;       // of a piece of work with few rows
+  static constexpr long panel_bytes = 4 << 20;  // of left panels in a block of rows: they stay in the caches while all columns pass
 
   // ---- facts about the operands
   static constexpr int first_with_left(int l) {
@@ -39,7 +39,8 @@ template <class P, int k> struct ContractionKernel {
   static constexpr auto& some_store = plan.store[kernel.segment[0].store[0]];
   static constexpr AxisList rows = [] {
     constexpr auto& left = plan.node[kernel.left[0].node];
-    return left.kind == NodeKind::leaf ? ordered(plan, kernel.rows & ~kernel.batch, left) : ordered(plan, kernel.rows & ~kernel.batch, some_store);
+    return left.kind == NodeKind::leaf ? ordered(plan, kernel.rows & ~kernel.batch, left)
+                                       : ordered(plan, kernel.rows & ~kernel.batch, some_store);
   }();
   static constexpr AxisList batch = ordered(plan, kernel.batch, some_store);
   static constexpr int tile_rows = MicroKernel<float>::rows;
@@ -83,7 +84,8 @@ template <class P, int k> struct ContractionKernel {
       long bytes = 0;
       unroll<contractions<g>>([&](auto i) {
         using L = LeftOperand<kernel.segment[g].left_of[i]>;
-        bytes += C::runs(b) * (length / tile_columns) * round_up(L::Kernel::right_size(L::k_of(b)) * static_cast<long>(sizeof(typename L::Element)), 64);
+        bytes += C::runs(b) * (length / tile_columns) *
+                 round_up(L::Kernel::right_size(L::k_of(b)) * static_cast<long>(sizeof(typename L::Element)), 64);
       });
       right = std::max(right, bytes);
     });
@@ -101,7 +103,9 @@ template <class P, int k> struct ContractionKernel {
     }
     return w;
   }
-  static bool must_evaluate(const Binding<P>& b) { return right_operands_are(b, [](RightLayout l) { return l == RightLayout::any; }); }
+  static bool must_evaluate(const Binding<P>& b) {
+    return right_operands_are(b, [](RightLayout l) { return l == RightLayout::any; });
+  }
   template <class F> static bool right_operands_are(const Binding<P>& b, F any_of) {
     bool found = false;
     unroll<kernel.segments>([&](auto g) {
@@ -113,7 +117,8 @@ template <class P, int k> struct ContractionKernel {
     return found;
   }
   static bool is_few(const Binding<P>& b) {
-    return count_of<P, rows>(b) <= most_few_rows && !right_operands_are(b, [](RightLayout l) { return l != RightLayout::depth_contiguous; });
+    return count_of<P, rows>(b) <= most_few_rows &&
+           !right_operands_are(b, [](RightLayout l) { return l != RightLayout::depth_contiguous; });
   }
   // enough for these rows and for any fewer
   static std::size_t workspace(const Binding<P>& b, int threads) {
@@ -157,7 +162,8 @@ template <class P, int k> struct ContractionKernel {
   };
   template <int g> static Chunk begin_chunk(const Binding<P>& b, long number, bool few, Index<P>& index) {
     using C = Columns<P, k, g>;
-    const long wanted = C::run_length(b, few ? few_columns : many_columns<g>()), n = extent_of<P, C::inner>(b), per_row = (n + wanted - 1) / wanted;
+    const long wanted = C::run_length(b, few ? few_columns : many_columns<g>()), n = extent_of<P, C::inner>(b),
+               per_row = (n + wanted - 1) / wanted;
     decode<P, C::list, 0, C::outer>(b, number / per_row, index);
     const long first = number % per_row * wanted;
     return {first, std::min(wanted, n - first), C::runs(b), round_up(wanted, tile_columns)};
@@ -169,7 +175,8 @@ template <class P, int k> struct ContractionKernel {
     for (long first = 0; first < count; first += block) {
       if (first > 0) worker.sync();  // all are done with the panels
       const long n = std::min(block, count - first), tiles = (n + tile_rows - 1) / tile_rows;
-      for (long t = worker.next(); t < tiles; t = worker.next()) pack_tile(b, w, start, first, t, std::min<long>(tile_rows, n - t * tile_rows));
+      for (long t = worker.next(); t < tiles; t = worker.next())
+        pack_tile(b, w, start, first, t, std::min<long>(tile_rows, n - t * tile_rows));
       worker.sync();
       for (long c = worker.next(); c < chunks; c = worker.next())
         with_chunk(b, c, false, [&](auto g, long number) { many_chunk<g>(b, w, start, first, n, number); });
@@ -196,7 +203,8 @@ template <class P, int k> struct ContractionKernel {
       }
     });
   }
-  template <int g> [[gnu::noinline]] static void many_chunk(const Binding<P>& b, const Layout& w, const Index<P>& start, long first_row, long count, long number) {
+  template <int g> [[gnu::noinline]] static void many_chunk(const Binding<P>& b, const Layout& w, const Index<P>& start, long first_row,
+                                                            long count, long number) {
     using C = Columns<P, k, g>;
     Index<P> index = start;
     const Chunk c = begin_chunk<g>(b, number, false, index);
@@ -211,9 +219,9 @@ template <class P, int k> struct ContractionKernel {
       for (long o = 0; o < c.runs; ++o) {
         decode<P, C::list, C::outer, C::last>(b, o, index);
         for (long p = 0; p < panels; ++p, right += size)
-          pack_right<P, kernel.segment[g].contraction[i], C::inner, L::depth>(b, index, c.first + p * tile_columns,
-                                                                             static_cast<int>(std::min(tile_columns, c.length - p * tile_columns)), w.evaluated,
-                                                                             reinterpret_cast<E*>(right));
+          pack_right<P, kernel.segment[g].contraction[i], C::inner, L::depth>(
+              b, index, c.first + p * tile_columns, static_cast<int>(std::min(tile_columns, c.length - p * tile_columns)), w.evaluated,
+              reinterpret_cast<E*>(right));
       }
       for (int a = C::outer; a <= C::last; ++a) index[C::list.axis[a]] = 0;
     });
@@ -254,7 +262,8 @@ template <class P, int k> struct ContractionKernel {
         }
         decode<P, rows>(b, r, index);
         const void* here = nullptr;
-        if constexpr (plan.node[L::node].kind == NodeKind::leaf && plan.node[L::node].dtype == dtype_of<E>) here = in_place<P, L::node, L::depth>(b, index);
+        if constexpr (plan.node[L::node].kind == NodeKind::leaf && plan.node[L::node].dtype == dtype_of<E>)
+          here = in_place<P, L::node, L::depth>(b, index);
         if (!here) here = stage_row<l>(b, index, w.row + (l * most_few_rows + r) * longest);
         left[l][r] = last = here;
       }
@@ -276,8 +285,9 @@ template <class P, int k> struct ContractionKernel {
     }
     return staged;
   }
-  template <int g>
-  [[gnu::noinline]] static void few_chunk(const Binding<P>& b, const Layout& w, const Index<P>& start, const void* const (&left)[kernel.lefts][most_few_rows], long count, long number) {
+  template <int g> [[gnu::noinline]] static void few_chunk(const Binding<P>& b, const Layout& w, const Index<P>& start,
+                                                           const void* const (&left)[kernel.lefts][most_few_rows], long count,
+                                                           long number) {
     using C = Columns<P, k, g>;
     Index<P> index = start;
     const Chunk c = begin_chunk<g>(b, number, true, index);

@@ -117,7 +117,9 @@ template <class P, int k, int g> struct Epilogue {
   // index stands at the row and the outer columns; the chunk begins at `first` along the innermost axis and is `length` long
   [[gnu::noinline]] static void run(const Binding<P>& b, Index<P>& index, Block block, long first, long length) {
     float reduced[segment.reductions + 1];
-    unroll<segment.reductions>([&](auto r) WEFT_FLAT { reduced[r] = reduce<r>(b, index, Accumulators<P, k, g, r>{block, reduced}, length); });
+    unroll<segment.reductions>([&](auto r) WEFT_FLAT {
+      reduced[r] = reduce<r>(b, index, Accumulators<P, k, g, r>{block, reduced}, length);
+    });
     Accumulators<P, k, g, segment.reductions> held{block, reduced};
     unroll<segment.stores>([&](auto s) WEFT_FLAT {
       constexpr int store = segment.store[s];
@@ -137,7 +139,8 @@ template <class P, int k, int g> struct Epilogue {
   }
 
  private:
-  template <class Held> WEFT_INLINE static void store_run(const Binding<P>& b, Index<P>& index, Held& held, long base, long first, long length) {
+  template <class Held>
+  WEFT_INLINE static void store_run(const Binding<P>& b, Index<P>& index, Held& held, long base, long first, long length) {
     using Row = WithInvariants<P, lane, Held, roots>;
     held.at = base;
     const Row row(b, index, held);

@@ -54,7 +54,6 @@ template <class Point, int root> struct Graph {
     return o;
   }();
 
-
   template <int j, class V> WEFT_INLINE static V value(const V* r, const Point& p) {
     constexpr int id = order.node[j];
     constexpr NodeKind kind = plan.node[id].kind;
@@ -128,7 +127,8 @@ template <class Point, int root> struct Graph {
     unroll<summands>([&](auto t) WEFT_FLAT {
       constexpr int axis = plan.node[id].at[0].term[t].axis;
       x += A::template factor<0, t>(p.binding) * (axis == Term::no_axis ? 1 : p.index[axis == Term::no_axis ? 0 : axis]);
-      if constexpr (axis == Point::lane && std::is_same_v<V, Packet>) lanes = iota() * Packet(static_cast<float>(A::template factor<0, t>(p.binding)));
+      if constexpr (axis == Point::lane && std::is_same_v<V, Packet>)
+        lanes = iota() * Packet(static_cast<float>(A::template factor<0, t>(p.binding)));
     });
     return V(static_cast<float>(x)) + lanes;
   }

@@ -64,7 +64,8 @@ template <class Element> struct MicroKernel {
   static constexpr long right_size(long k) { return steps(k) * cols * depth; }
 
   // c[r * ldc + j] = (accumulate ? c : 0) + sum over k of left * right, for r < R and all j < cols
-  template <int R> [[gnu::noinline]] static void tile_rows(const Element* left, const Element* right, long k, float* c, long ldc, bool accumulate) {
+  template <int R>
+  [[gnu::noinline]] static void tile_rows(const Element* left, const Element* right, long k, float* c, long ldc, bool accumulate) {
     static_assert(1 <= R && R <= rows);
     native::Floats sum[R][packets];
     unroll<R>([&](auto r) WEFT_FLAT {

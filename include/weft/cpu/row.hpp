@@ -65,7 +65,8 @@ template <class P, int node, class Holder> [[gnu::noinline]] float reduce_row(co
     long at = 0;
     for (; at + 4 * Packet::lanes <= n; at += 4 * Packet::lanes)
       unroll<4>([&](auto c) WEFT_FLAT { chain[c] = add(chain[c], term(at + c * Packet::lanes, Packet::lanes)); });
-    for (int c = 0; at < n; at += Packet::lanes, ++c) chain[c] = add(chain[c], term(at, n - at < Packet::lanes ? n - at : long(Packet::lanes)));
+    for (int c = 0; at < n; at += Packet::lanes, ++c)
+      chain[c] = add(chain[c], term(at, n - at < Packet::lanes ? n - at : long(Packet::lanes)));
     index[lane] = 0;
   }
   if constexpr (is_sum)
@@ -89,7 +90,8 @@ template <class P, int store, class Place, class V> WEFT_INLINE void write(const
     if constexpr (lane >= 0 && (plan.node[where].axes & bit(lane < 0 ? 0 : lane)) != 0) {
       const Packet rows = evaluate<where, Packet>(p);
       const long step = A::template step<lane>(p.binding);
-      for (long i = 0; i < p.n && i < Packet::lanes; ++i) data[i * step + static_cast<long>(rows.v[i]) * stride] = from_float<typename A::T>(v.v[i]);
+      for (long i = 0; i < p.n && i < Packet::lanes; ++i)
+        data[i * step + static_cast<long>(rows.v[i]) * stride] = from_float<typename A::T>(v.v[i]);
       return;
     } else {
       const Point<P, -1, typename Place::Held> scalar{p.binding, p.index, p.held};
@@ -112,7 +114,8 @@ template <class P, int k> struct RowKernel {
   static constexpr int lane = has_columns ? columns.axis[columns.count - 1] : -1;
   static constexpr AxisList rows = ordered(plan, kernel.rows, first_store);
   // without reductions nothing ties the columns of a row together: all axes but the lanes are rows
-  static constexpr AxisList outer = kernel.skeleton == Skeleton::map ? ordered(plan, segment.columns & ~(lane >= 0 ? bit(lane) : 0), first_store) : rows;
+  static constexpr AxisList outer =
+      kernel.skeleton == Skeleton::map ? ordered(plan, segment.columns & ~(lane >= 0 ? bit(lane) : 0), first_store) : rows;
   static constexpr int inner_columns = kernel.skeleton == Skeleton::map || !has_columns ? 0 : columns.count - 1;
   static constexpr NodeList roots = [] {
     NodeList l;

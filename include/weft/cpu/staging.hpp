@@ -9,8 +9,8 @@ namespace weft::cpu {
 // packed in bf16 only where both operands are bf16 numbers and there is an instruction for it: then packing rounds nothing
 template <class Plan> constexpr bool multiplies_bf16(const Plan& plan, int contraction) {
   const Node &left = plan.node[plan.node[contraction].operand[0]], &right = plan.node[plan.node[contraction].operand[1]];
-  return has_bf16_dot && (left.kind == NodeKind::leaf || left.kind == NodeKind::cast) && left.dtype == DType::bf16 && right.kind == NodeKind::leaf &&
-         right.dtype == DType::bf16;
+  return has_bf16_dot && (left.kind == NodeKind::leaf || left.kind == NodeKind::cast) && left.dtype == DType::bf16 &&
+         right.kind == NodeKind::leaf && right.dtype == DType::bf16;
 }
 
 // The operands of contraction node c and their formats.
@@ -98,7 +98,15 @@ void pack_right(const Binding<P>& b, Index<P>& index, long at, int n, float* scr
 template <class L, class W> class FewRows {
  public:
   static constexpr int most = 8, wide = 8;
-  explicit FewRows(long rows) : padded_(rows == 1 ? 1 : rows == 2 ? 2 : rows <= 4 ? 4 : most), dots_(rows == 1 ? &dots<L, W, 1, wide> : rows == 2 ? &dots<L, W, 2, wide> : rows <= 4 ? &dots<L, W, 4, wide> : &dots<L, W, most, wide>) {}
+  explicit FewRows(long rows)
+      : padded_(rows == 1   ? 1
+                : rows == 2 ? 2
+                : rows <= 4 ? 4
+                            : most),
+        dots_(rows == 1   ? &dots<L, W, 1, wide>
+              : rows == 2 ? &dots<L, W, 2, wide>
+              : rows <= 4 ? &dots<L, W, 4, wide>
+                          : &dots<L, W, most, wide>) {}
   // left: pointers to at least as many rows as are computed together (1, 2, 4 or 8)
   void products(const L* const* left, const W* columns, long step, long count, long depth, float* out, long out_stride) const {
     for (long j = 0; j < count; j += wide) {

@@ -94,7 +94,8 @@ template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
       return false;
     else
       return rows_of(b) <= most_few_rows && right_layout<P, F::stream.inner, F::key, F::depth>(b) == RightLayout::depth_contiguous &&
-             LeafAccess<P, F::Outer::right>::template flat_step<C::list>(b) == 1 && (column_runs(b) == 1 || extent_of<P, C::inner>(b) == padded(b));
+             LeafAccess<P, F::Outer::right>::template flat_step<C::list>(b) == 1 &&
+             (column_runs(b) == 1 || extent_of<P, C::inner>(b) == padded(b));
   }
   static long splits(const Binding<P>& b) { return std::max(1L, (extent_of<P, F::key>(b) + split_keys - 1) / split_keys); }
   static long partial_size(const Binding<P>& b) { return round_up(2 + out_size(b), 16); }
@@ -102,7 +103,8 @@ template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
   static State layout(const Binding<P>& b, int threads, int thread, Arena& arena, bool few, float*& partial) {
     State s{}, mine{};
     const long rows = few ? most_few_rows : most_rows, depth = depth_of(b);
-    partial = few ? arena.take<float>(count_of<P, F::batch>(b) * splits(b) * std::min(rows_of(b), most_few_rows) * partial_size(b)) : nullptr;
+    partial =
+        few ? arena.take<float>(count_of<P, F::batch>(b) * splits(b) * std::min(rows_of(b), most_few_rows) * partial_size(b)) : nullptr;
     for (int t = 0; t < threads; ++t) {
       s.maximum = arena.take<float>(rows);
       s.sum = arena.take<float>(rows);
@@ -170,13 +172,16 @@ template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
     const Point<P, -1, HoldsNothing> p{b, index, nothing};
     low = 0;
     high = extent_of<P, F::key>(b);
-    unroll<F::stream.lows>([&](auto i) { low = std::max(low, static_cast<long>(evaluate<F::stream.low[i].node, float>(p)) + F::stream.low[i].plus); });
-    unroll<F::stream.highs>([&](auto i) { high = std::min(high, static_cast<long>(evaluate<F::stream.high[i].node, float>(p)) + F::stream.high[i].plus); });
+    unroll<F::stream.lows>(
+        [&](auto i) { low = std::max(low, static_cast<long>(evaluate<F::stream.low[i].node, float>(p)) + F::stream.low[i].plus); });
+    unroll<F::stream.highs>(
+        [&](auto i) { high = std::min(high, static_cast<long>(evaluate<F::stream.high[i].node, float>(p)) + F::stream.high[i].plus); });
     high = std::max(high, low);
   }
 
   // maps n scores of one row in place to weights, and updates its running maximum, sum and accumulators
-  template <bool interior> [[gnu::noinline]] static void map_row(const Binding<P>& b, Index<P>& index, long first, long n, float* score, float& maximum, float& total, float* out, long out_n) {
+  template <bool interior> [[gnu::noinline]] static void map_row(const Binding<P>& b, Index<P>& index, long first, long n, float* score,
+                                                                 float& maximum, float& total, float* out, long out_n) {
     constexpr int key = F::key;
     Scores<P, k, interior> held{score};
     using Row = WithInvariants<P, key, Scores<P, k, interior>, OnlyNode<F::mapped>::list>;
@@ -261,13 +266,15 @@ template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
     for (long at = low / block_keys * block_keys; at < high; at += block_keys) {
       const long n = std::min(block_keys, extent_of<P, F::key>(b) - at);
       for (long p = 0; p * tile_columns < n; ++p)
-        pack_right<P, F::stream.inner, F::key, F::depth>(b, index, at + p * tile_columns, static_cast<int>(std::min(tile_columns, n - p * tile_columns)), s.evaluated,
-                                                        s.right_keys + p * Kernel::right_size(depth));
+        pack_right<P, F::stream.inner, F::key, F::depth>(b, index, at + p * tile_columns,
+                                                         static_cast<int>(std::min(tile_columns, n - p * tile_columns)), s.evaluated,
+                                                         s.right_keys + p * Kernel::right_size(depth));
       index[F::key] = 0;
       for (long t = 0; t < tiles; ++t)
         for (long p = 0; p * tile_columns < n; ++p)
           Kernel::tile(static_cast<int>(std::min<long>(tile_rows, count - t * tile_rows)), s.left + t * Kernel::left_size(depth),
-                       s.right_keys + p * Kernel::right_size(depth), depth, s.score + t * tile_rows * block_keys + p * tile_columns, block_keys, false);
+                       s.right_keys + p * Kernel::right_size(depth), depth, s.score + t * tile_rows * block_keys + p * tile_columns,
+                       block_keys, false);
       const bool interior = at >= low_of_all && at + n <= high_of_all;
       for (long r = 0; r < count; ++r) {
         float* score = s.score + r * block_keys;
@@ -370,7 +377,8 @@ template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
       const typename V::T* values = V::data(b) + V::offset(b, index);
       index[F::key] = 0;
       for (long r = 0; r < count; r += FewRows<Element, typename K::T>::most)
-        FewRows<Element, typename K::T>(count - r).products(left + r, keys, K::template step<F::key>(b), n, depth, s.score + r * block_keys, block_keys);
+        FewRows<Element, typename K::T>(count - r).products(left + r, keys, K::template step<F::key>(b), n, depth, s.score + r * block_keys,
+                                                            block_keys);
       const bool interior = at >= low_of_all && at + n <= high_of_all;
       for (long r = 0; r < count; ++r) {
         float *score = s.score + r * block_keys, *mine = partial + r * size;
@@ -387,7 +395,8 @@ template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
       clear_rows(index);
       const long columns = column_runs(b) * extent_of<P, C::inner>(b), step = V::template step<F::key>(b);
       long r = 0;
-      for (; r + 4 <= count; r += 4) accumulate<4>(partial + r * size + 2, size, columns, s.score + r * block_keys, block_keys, values, step, n);
+      for (; r + 4 <= count; r += 4)
+        accumulate<4>(partial + r * size + 2, size, columns, s.score + r * block_keys, block_keys, values, step, n);
       for (; r < count; ++r) accumulate<1>(partial + r * size + 2, size, columns, s.score + r * block_keys, block_keys, values, step, n);
     }
   }

@@ -15,7 +15,7 @@ template <class Value> struct a_condition_must_be_a_comparison;
 template <class Found> struct only_a_tensor_can_be_gathered_from;
 template <class Found> struct only_a_tensor_can_be_stored_to;
 template <class Found> struct an_index_must_be_a_whole_number;
-struct RealNumber;  // f32, bf16 or f16
+struct RealNumber;   // f32, bf16 or f16
 struct WholeNumber;  // i32
 struct TruthValue;
 

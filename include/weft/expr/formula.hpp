@@ -85,13 +85,15 @@ template <class Ax, Expr A, Expr B> constexpr auto stack(A a, B b) {
   return sound<Stack<Ax, A, B>>(a, b, axes_agree<A, B>());
 }
 template <class Whole, class Outer, class Inner, Expr E> constexpr auto split(E e) {
-  static_assert(Whole::extent == runtime || Outer::extent == runtime || Inner::extent == runtime || Whole::extent == Outer::extent * Inner::extent,
-                "split: the extents of the outer and the inner axis must multiply to that of the whole");
+  static_assert(
+      Whole::extent == runtime || Outer::extent == runtime || Inner::extent == runtime || Whole::extent == Outer::extent * Inner::extent,
+      "split: the extents of the outer and the inner axis must multiply to that of the whole");
   return sound<Split<Whole, Outer, Inner, E>>(e, has<E, Whole>());
 }
 template <class Outer, class Inner, class Whole, Expr E> constexpr auto merge(E e) {
-  static_assert(Whole::extent == runtime || Outer::extent == runtime || Inner::extent == runtime || Whole::extent == Outer::extent * Inner::extent,
-                "merge: the extents of the outer and the inner axis must multiply to that of the whole");
+  static_assert(
+      Whole::extent == runtime || Outer::extent == runtime || Inner::extent == runtime || Whole::extent == Outer::extent * Inner::extent,
+      "merge: the extents of the outer and the inner axis must multiply to that of the whole");
   return sound<Merge<Outer, Inner, Whole, E>>(e, has<E, Outer>(), has<E, Inner>());
 }
 template <class From, class To, Expr E> constexpr auto rename(E e) {

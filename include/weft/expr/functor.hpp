@@ -29,17 +29,17 @@ struct Choice {
   template <Kind, Kind a, Kind b> static constexpr Kind result = Arithmetic::result<a, b>;
 };
 
-#define WEFT_UNARY(Functor, text, expression)                                             \
-  struct Functor : Arithmetic {                                                           \
-    static constexpr const char* name = text;                                             \
-    static constexpr Algebra algebra{};                                                   \
-    template <class V> WEFT_HD static V apply(V a) { return expression; }                 \
+#define WEFT_UNARY(Functor, text, expression)                             \
+  struct Functor : Arithmetic {                                           \
+    static constexpr const char* name = text;                             \
+    static constexpr Algebra algebra{};                                   \
+    template <class V> WEFT_HD static V apply(V a) { return expression; } \
   };
-#define WEFT_BINARY(Functor, Base, text, expression, ...)                                 \
-  struct Functor : Base {                                                                 \
-    static constexpr const char* name = text;                                             \
-    static constexpr Algebra algebra{__VA_ARGS__};                                        \
-    template <class V> WEFT_HD static V apply(V a, V b) { return expression; }            \
+#define WEFT_BINARY(Functor, Base, text, expression, ...)                      \
+  struct Functor : Base {                                                      \
+    static constexpr const char* name = text;                                  \
+    static constexpr Algebra algebra{__VA_ARGS__};                             \
+    template <class V> WEFT_HD static V apply(V a, V b) { return expression; } \
   };
 
 namespace functor {  // the functions that functors call, for every kind of value
@@ -60,7 +60,7 @@ using math::tanh;
 
 WEFT_BINARY(Add, Arithmetic, "+", a + b)
 WEFT_BINARY(Subtract, Arithmetic, "-", a - b, .is_subtract = true)
-WEFT_BINARY(Multiply, Arithmetic, "*", a * b, .linear_in_first = true, .linear_in_second = true)
+WEFT_BINARY(Multiply, Arithmetic, "*", a* b, .linear_in_first = true, .linear_in_second = true)
 WEFT_BINARY(Divide, Arithmetic, "/", a / b, .linear_in_first = true)
 WEFT_BINARY(Maximum, Arithmetic, "maximum", max(a, b))
 WEFT_BINARY(Minimum, Arithmetic, "minimum", min(a, b))
@@ -69,7 +69,7 @@ WEFT_BINARY(LessEqual, Predicate, "<=", less_equal(a, b), .comparison = Comparis
 WEFT_BINARY(Greater, Predicate, ">", less(b, a), .comparison = Comparison::greater)
 WEFT_BINARY(GreaterEqual, Predicate, ">=", less_equal(b, a), .comparison = Comparison::greater_equal)
 WEFT_BINARY(Equal, Predicate, "==", equal(a, b))
-WEFT_BINARY(And, Predicate, "and", a * b, .is_and = true)
+WEFT_BINARY(And, Predicate, "and", a* b, .is_and = true)
 WEFT_BINARY(Or, Predicate, "or", max(a, b))
 WEFT_UNARY(Negate, "-", V(0.f) - a)
 struct Exp : Arithmetic {

@@ -15,8 +15,7 @@ enum class Kind : std::uint8_t { real, integer, truth, literal };
 constexpr Kind kind_of(DType t) { return t == DType::i32 ? Kind::integer : Kind::real; }
 
 struct ExprBase {};
-template <class E>
-concept Expr = std::is_base_of_v<ExprBase, E>;
+template <class E> concept Expr = std::is_base_of_v<ExprBase, E>;
 
 enum class Role : std::uint8_t { input, output, state, parameter };
 

@@ -73,11 +73,11 @@ template <class Model> constexpr bool has_a_class_of_its_own() {
   static_assert(!std::is_same_v<Model, typename Model::self>, "give the model a class of its own: struct MyModel : Qwen2<...> {};");
   return true;
 }
-template <class Model, class Format = typename Model::storage, bool = has_a_class_of_its_own<Model>()>
-struct EmbedProgram : Model::template Embed<Format> {};
-template <class Model, class Format = typename Model::storage, bool = has_a_class_of_its_own<Model>()>
-struct LayerProgram : Model::template Layer<Format> {};
-template <class Model, class Format = typename Model::storage, bool = has_a_class_of_its_own<Model>()>
-struct HeadProgram : Model::template Logits<Format> {};
+template <class Model, class Format = typename Model::storage, bool = has_a_class_of_its_own<Model>()> struct EmbedProgram
+    : Model::template Embed<Format> {};
+template <class Model, class Format = typename Model::storage, bool = has_a_class_of_its_own<Model>()> struct LayerProgram
+    : Model::template Layer<Format> {};
+template <class Model, class Format = typename Model::storage, bool = has_a_class_of_its_own<Model>()> struct HeadProgram
+    : Model::template Logits<Format> {};
 
 }  // namespace weft

@@ -19,11 +19,11 @@ template <Expr E> constexpr E operator+(E e, Nothing) { return e; }
 template <bool there, class Member> using If = std::conditional_t<there, Member, Nothing>;
 
 template <class Path> struct in_module { template <class Problem> struct the_model_is_wrong; };
-template <char... A, class Problem, char... B>
-constexpr auto below(Chars<A...>, Broken<Problem, in_module<Chars<B...>>>) {
+template <char... A, class Problem, char... B> constexpr auto below(Chars<A...>, Broken<Problem, in_module<Chars<B...>>>) {
   return Broken<Problem, in_module<Chars<A..., '.', B...>>>{};
 }
-template <class M, class Problem, class Where> constexpr auto placed(Broken<Problem, Where> b) {  // in which module a body is broken, outermost first
+template <class M, class Problem, class Where>
+constexpr auto placed(Broken<Problem, Where> b) {  // in which module a body is broken, outermost first
   if constexpr (!requires { M::own_name; })
     return b;
   else if constexpr (std::is_void_v<Where>)

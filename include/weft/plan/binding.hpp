@@ -37,7 +37,8 @@ template <class P> void set_extent(Binding<P>& b, int axis, long extent, const c
   const PlanAxis& a = Compiled<P>::plan.axis[axis];
   const long known = b.extent[axis];
   if (extent < 0 || (known != runtime && known != extent))
-    throw Error(std::string("operand ") + operand + ": axis " + a.record.name + " is " + std::to_string(extent) + ", expected " + std::to_string(known));
+    throw Error(std::string("operand ") + operand + ": axis " + a.record.name + " is " + std::to_string(extent) + ", expected " +
+                std::to_string(known));
   for (int i = 0; i < Binding<P>::axes; ++i)  // axes renamed apart have the extent of their origin
     if (Compiled<P>::plan.axis[i].origin == axis) b.extent[i] = extent;
 }
@@ -68,7 +69,10 @@ template <class P> long elements_of_temporary(const Binding<P>& b, int t) {
 template <class P> std::size_t temporary_bytes(const Binding<P>& b) {
   std::size_t bytes = 0;
   for (int t = 0; t < Compiled<P>::plan.temporaries; ++t)
-    bytes += (static_cast<std::size_t>(elements_of_temporary(b, t)) * static_cast<std::size_t>(bytes_of(Compiled<P>::plan.temporary[t].dtype)) + 63) / 64 * 64;
+    bytes +=
+        (static_cast<std::size_t>(elements_of_temporary(b, t)) * static_cast<std::size_t>(bytes_of(Compiled<P>::plan.temporary[t].dtype)) +
+         63) /
+        64 * 64;
   return bytes;
 }
 template <class P> void bind_temporaries(Binding<P>& b, std::byte* workspace) {

@@ -78,7 +78,8 @@ template <class P> class PlanGraph {
     const auto model = cost_model<P>();
     const auto nodes = model.nodes_of(k);
     for (int l = 0; l < plan.leaves + plan.temporaries; ++l)
-      if (const Polynomial p = model.bytes_read(nodes, l); p.summands) line("  " + box(l) + " -> " + kernel(k) + " [label=" + bytes(p) + "];");
+      if (const Polynomial p = model.bytes_read(nodes, l); p.summands)
+        line("  " + box(l) + " -> " + kernel(k) + " [label=" + bytes(p) + "];");
     const Kernel& q = plan.kernel[k];
     for (int g = 0; g < q.segments; ++g)
       for (int i = 0; i < q.segment[g].stores; ++i) {

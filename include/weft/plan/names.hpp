@@ -88,7 +88,8 @@ template <class P> class PlanNames {
   }
   static std::string below_place(const Name& path) {
     const Name& where = table.call[0].path;  // by counting: g++ 12 warns wrongly about strlen of constants inside tables
-    const std::string_view place(where.text, static_cast<std::size_t>(where.length())), full(path.text, static_cast<std::size_t>(path.length()));
+    const std::string_view place(where.text, static_cast<std::size_t>(where.length())),
+        full(path.text, static_cast<std::size_t>(path.length()));
     if (place.empty() || full.substr(0, place.size()) != place) return std::string(full);
     return std::string(full.substr(full.size() > place.size() ? place.size() + 1 : place.size()));
   }

@@ -12,11 +12,11 @@ struct Node {
   Algebra algebra{};
   short operand[max_operands]{-1, -1, -1, -1};
   short operands = 0;
-  short functor = -1;    // a record with this functor
-  short leaf = -1;       // a tensor: below `leaves` an argument of the program, from there on a temporary
-  short version = 0;     // how many statements had stored to it before
-  short rank = 0;        // index formulas: of the dimensions of a leaf, of a position, of a stack's axis; an extent's axis
-  short dimension = -1;  // of a gather: the dimension that operand 0 indexes
+  short functor = -1;                   // a record with this functor
+  short leaf = -1;                      // a tensor: below `leaves` an argument of the program, from there on a temporary
+  short version = 0;                    // how many statements had stored to it before
+  short rank = 0;                       // index formulas: of the dimensions of a leaf, of a position, of a stack's axis; an extent's axis
+  short dimension = -1;                 // of a gather: the dimension that operand 0 indexes
   short record = -1, environment = -1;  // where a cut is marked; not part of its identity
   short origin = -1;                    // the record it was read from, for those who name it; nor is this
   std::uint16_t versions = 0;           // the statements that had stored to the tensors it reads, one bit each
@@ -26,8 +26,9 @@ struct Node {
   IndexForm at[max_rank]{};
 };
 constexpr bool same_node(const Node& a, const Node& b) {
-  if (a.kind != b.kind || a.functor != b.functor || a.leaf != b.leaf || a.version != b.version || a.operands != b.operands || a.rank != b.rank ||
-      a.bits != b.bits || a.bound != b.bound || a.monoid != b.monoid || a.dtype != b.dtype || a.dimension != b.dimension)
+  if (a.kind != b.kind || a.functor != b.functor || a.leaf != b.leaf || a.version != b.version || a.operands != b.operands ||
+      a.rank != b.rank || a.bits != b.bits || a.bound != b.bound || a.monoid != b.monoid || a.dtype != b.dtype ||
+      a.dimension != b.dimension)
     return false;
   for (int i = 0; i < a.operands; ++i)
     if (a.operand[i] != b.operand[i]) return false;

@@ -52,7 +52,8 @@ constexpr bool same_shape(const LeafRecord& a, const LeafRecord& b) {
     if (a.extent[d] != b.extent[d] || a.axes_in[d] != b.axes_in[d]) return false;
   return true;
 }
-template <class Table, Role role, class Path, class T, class... Dim> constexpr void fill(Table& t, Record& r, int, Leaf<role, Path, T, Dim...>) {
+template <class Table, Role role, class Path, class T, class... Dim>
+constexpr void fill(Table& t, Record& r, int, Leaf<role, Path, T, Dim...>) {
   const CallRecord& here = t.call[t.inside];
   const bool owned = role == Role::parameter || role == Role::state;
   DType dtype = here.formats.vector;
@@ -129,12 +130,14 @@ template <class Table, class Ax, class... E> constexpr void fill(Table& t, Recor
   put_axes(t, r, Ax{});
   reflect_operands<Table, E...>(t, r, me);
 }
-template <class Table, class Whole, class Outer, class Inner, class E> constexpr void fill(Table& t, Record& r, int me, Split<Whole, Outer, Inner, E>) {
+template <class Table, class Whole, class Outer, class Inner, class E>
+constexpr void fill(Table& t, Record& r, int me, Split<Whole, Outer, Inner, E>) {
   r.kind = NodeKind::split;
   put_axes(t, r, Axes<Whole, Outer, Inner>{});
   reflect_operands<Table, E>(t, r, me);
 }
-template <class Table, class Outer, class Inner, class Whole, class E> constexpr void fill(Table& t, Record& r, int me, Merge<Outer, Inner, Whole, E>) {
+template <class Table, class Outer, class Inner, class Whole, class E>
+constexpr void fill(Table& t, Record& r, int me, Merge<Outer, Inner, Whole, E>) {
   r.kind = NodeKind::merge;
   put_axes(t, r, Axes<Whole, Outer, Inner>{});
   reflect_operands<Table, E>(t, r, me);
@@ -149,7 +152,8 @@ template <class Table, class Ax, class E, class Index> constexpr void fill(Table
   put_axes(t, r, Ax{});
   reflect_operands<Table, E, Index>(t, r, me);
 }
-template <class Table, class Ax, class Target, class Index, class E> constexpr void fill(Table& t, Record& r, int me, Update<Ax, Target, Index, E>) {
+template <class Table, class Ax, class Target, class Index, class E>
+constexpr void fill(Table& t, Record& r, int me, Update<Ax, Target, Index, E>) {
   r.kind = NodeKind::update;
   reflect_operands<Table, E, Index, Target>(t, r, me);
   r.number = static_cast<short>(t.statements);
@@ -200,7 +204,8 @@ template <class Table, class Target, class E> constexpr void reflect_statement(T
   s.value = reflect(t, E{}, -2 - 4 * q, 0);
   t.statement[t.statements++] = s;  // the updates inside E come first
 }
-template <class Table, class Target, class Ax, class Index, class E> constexpr void reflect_statement(Table& t, Assign<At<Target, Ax, Index>, E>) {
+template <class Table, class Target, class Ax, class Index, class E>
+constexpr void reflect_statement(Table& t, Assign<At<Target, Ax, Index>, E>) {
   const int q = t.roots++;
   Statement s;
   s.target = reflect(t, Target{}, -1 - 4 * q, 0);

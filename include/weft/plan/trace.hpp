@@ -20,7 +20,8 @@ template <Role role, Name fallback, class T> struct argument_of;
 template <Role role, Name fallback, class T, class... Ax> struct argument_of<role, fallback, Tensor<T, Ax...>> {
   using type = Leaf<role, chars<fallback>, std::remove_const_t<T>, Ax...>;
 };
-template <Role role, Name fallback, Name name, class T> struct argument_of<role, fallback, NamedTensor<name, T>> : argument_of<role, name, T> {};
+template <Role role, Name fallback, Name name, class T> struct argument_of<role, fallback, NamedTensor<name, T>>
+    : argument_of<role, name, T> {};
 
 template <class F, class Out, class Sequence, class... In> struct traced_program;
 template <class F, class Out, int... i, class... In> struct traced_program<F, Out, std::integer_sequence<int, i...>, In...> {
@@ -28,7 +29,8 @@ template <class F, class Out, int... i, class... In> struct traced_program<F, Ou
   using type = decltype(program(assign(target{}, std::declval<F>()(typename argument_of<Role::input, argument_name<i>(), In>::type{}...))));
 };
 // the program that stores formula(in...) to out
-template <class F, class Out, class... In> struct Traced : traced_program<F, Out, std::make_integer_sequence<int, sizeof...(In)>, In...>::type {};
+template <class F, class Out, class... In> struct Traced
+    : traced_program<F, Out, std::make_integer_sequence<int, sizeof...(In)>, In...>::type {};
 
 // ---- binding
 template <class P, class T, class... Ax> void bind_tensor(Binding<P>& b, const char* name, const Tensor<T, Ax...>& t) {
@@ -42,8 +44,12 @@ template <class P, class T, class... Ax> void bind_tensor(Binding<P>& b, const c
   }
   b.view[leaf].data = const_cast<std::remove_const_t<T>*>(t.data);
 }
-template <class P, Name name, class T> void bind_argument(Binding<P>& b, const char*, const NamedTensor<name, T>& t) { bind_tensor(b, name.text, t.tensor); }
-template <class P, class T, class... Ax> void bind_argument(Binding<P>& b, const char* name, const Tensor<T, Ax...>& t) { bind_tensor(b, name, t); }
+template <class P, Name name, class T> void bind_argument(Binding<P>& b, const char*, const NamedTensor<name, T>& t) {
+  bind_tensor(b, name.text, t.tensor);
+}
+template <class P, class T, class... Ax> void bind_argument(Binding<P>& b, const char* name, const Tensor<T, Ax...>& t) {
+  bind_tensor(b, name, t);
+}
 
 // binds tensors to a traced program; throws Error where extents disagree
 template <class P, class Out, class... In> Binding<P> bound(const Out& out, const In&... in) {

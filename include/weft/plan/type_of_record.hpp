@@ -19,7 +19,8 @@ template <int n, class W, class O, class I, class E> struct child_of<n, Split<W,
 template <int n, class O, class I, class W, class E> struct child_of<n, Merge<O, I, W, E>> { using type = E; };
 template <int n, class From, class To, class E> struct child_of<n, Rename<From, To, E>> { using type = E; };
 template <int n, class Ax, class E, class Index> struct child_of<n, Gather<Ax, E, Index>> : nth_type<n, E, Index> {};
-template <int n, class Ax, class Target, class Index, class E> struct child_of<n, Update<Ax, Target, Index, E>> : nth_type<n, E, Index, Target> {};
+template <int n, class Ax, class Target, class Index, class E> struct child_of<n, Update<Ax, Target, Index, E>>
+    : nth_type<n, E, Index, Target> {};
 template <int n, class M, class... X> struct child_of<n, Call<M, X...>> : nth_type<n, typename Call<M, X...>::body, X...> {};
 
 template <int n, class P> struct root_of;
@@ -29,7 +30,8 @@ template <class Target, class E, class... Rest> struct root_of<0, Program<Assign
   using value = E;
   using index = void;
 };
-template <class Target, class Ax, class Index, class E, class... Rest> struct root_of<0, Program<Assign<At<Target, Ax, Index>, E>, Rest...>> {
+template <class Target, class Ax, class Index, class E, class... Rest>
+struct root_of<0, Program<Assign<At<Target, Ax, Index>, E>, Rest...>> {
   using target = Target;
   using value = E;
   using index = Index;

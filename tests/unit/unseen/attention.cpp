@@ -26,7 +26,8 @@ struct SoftCap : decltype(program(assign(o, dot<Key>(softmax<Key>(causal(tanh(sc
 static_assert(kernel_count<SoftCap> == 1);
 
 // ALiBi (Press et al., arXiv 2108.12409): a slope for each head times the distance
-struct Alibi : decltype(program(assign(o, dot<Key>(softmax<Key>(causal(score() + per_head * cast<float>(position<Key> - at_token))), v)))) {};
+struct Alibi : decltype(program(assign(o, dot<Key>(softmax<Key>(causal(score() + per_head * cast<float>(position<Key> - at_token))), v)))) {
+};
 static_assert(kernel_count<Alibi> == 1);
 
 // a learned sink takes part in the softmax and has no value
@@ -65,7 +66,8 @@ template <class P> void check(double tolerance = 3e-6) {
     for (const long past : {0, 3, 63, 64, 300}) {
       CAPTURE(tokens);
       CAPTURE(past);
-      CHECK(trial<P>({{"token", tokens}, {"key", tokens + past}}, static_cast<unsigned>(past + tokens), 1.f, static_cast<std::int32_t>(past)) < tolerance);
+      CHECK(trial<P>({{"token", tokens}, {"key", tokens + past}}, static_cast<unsigned>(past + tokens), 1.f,
+                     static_cast<std::int32_t>(past)) < tolerance);
     }
 }
 TEST_CASE("soft cap") { check<SoftCap>(); }

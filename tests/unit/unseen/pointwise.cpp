@@ -29,7 +29,8 @@ constexpr auto gelu = [](auto e) { return 0.5_c * e * (1_c + tanh(0.797884560802
 struct LayerNorm : decltype(program(assign(y, layer_norm(x, gain, shift)))) {};
 static_assert(kernel_count<LayerNorm> == 1);
 
-struct GeGlu : decltype(program(assign(wide, gelu(dot<Hidden>(layer_norm(x, gain, shift), w_gate)) * dot<Hidden>(layer_norm(x, gain, shift), w_up)))) {};
+struct GeGlu : decltype(program(
+                   assign(wide, gelu(dot<Hidden>(layer_norm(x, gain, shift), w_gate)) * dot<Hidden>(layer_norm(x, gain, shift), w_up)))) {};
 static_assert(kernel_count<GeGlu> == 1);
 
 // y = W x + (alpha / r) B A x (Hu et al., arXiv 2106.09685): the narrow product is made first

@@ -26,7 +26,7 @@ static_assert(kernel_count<HeadNormRope> == 1);
 
 // a weight that is not a leaf: scaled rows, decoded on the way into the panel
 constexpr Input<"scale", float, Head> scale{};
-struct ScaledWeight : decltype(program(assign(y, dot<Hidden>(x, w * scale)))) {};
+struct ScaledWeight : decltype(program(assign(y, dot<Hidden>(x, w* scale)))) {};
 static_assert(kernel_count<ScaledWeight> == 1);
 
 // a weight stored [in, out], as gradients read it
