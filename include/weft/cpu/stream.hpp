@@ -3,65 +3,12 @@
 // subtracts. Loop bounds come from the mask. Few rows: the streamed axis is split into pieces of fixed size, so that all threads work on
 // one row, and the partial results are combined in the order of the pieces.
 #pragma once
-#include <weft/cpu/epilogue.hpp>
+#include <weft/cpu/stream_facts.hpp>
 #include <weft/cpu/team.hpp>
 
 #include <algorithm>
-#include <limits>
 
 namespace weft::cpu {
-
-template <class P, int k> struct StreamFacts {
-  static constexpr auto& plan = plan_of<P>;
-  static constexpr auto& kernel = plan.kernel[k];
-  static constexpr auto& stream = kernel.stream;
-  static_assert(count_axes(kernel.bound) == 1, "a stream runs along one axis");
-  static constexpr int key = std::countr_zero(kernel.bound);
-  static constexpr bool online = stream.score >= 0;
-  static constexpr int mapped = online ? stream.score : stream.weight;  // what is evaluated for each element of a block
-  // M of exp(score - M); -1: nothing is subtracted
-  static constexpr int subtracted = [] {
-    if (!online) return -1;
-    const int argument = plan.node[stream.weight].operand[0];
-    return argument == stream.score ? -1 : static_cast<int>(plan.node[argument].operand[1]);
-  }();
-  using Inner = Operands<P, stream.inner>;
-  using Outer = Operands<P, stream.outer>;
-  static constexpr AxisList depth = ordered_below(plan, kernel.left[0].bound, Inner::right);
-  static constexpr auto& store = plan.store[kernel.segment[0].store[0]];
-  static constexpr AxisList rows = ordered(plan, kernel.rows & ~kernel.batch, store), batch = ordered(plan, kernel.batch, store);
-  static constexpr AxisList keys = [] {
-    AxisList l;
-    l.axis[l.count++] = static_cast<short>(key);
-    return l;
-  }();
-  using C = Columns<P, k, 0>;
-  using Element = std::conditional_t<Inner::in_bf16, bf16, float>;
-  static constexpr float none = -std::numeric_limits<float>::infinity();
-};
-
-// the values at hand while a block of scores is mapped; inside the bounds of all rows, the comparisons that made the bounds are true
-template <class P, int k, bool interior> struct Scores {
-  static constexpr auto& stream = plan_of<P>.kernel[k].stream;
-  static constexpr NodeList nodes = [] {
-    NodeList l;
-    l.add(stream.inner);
-    for (int i = 0; interior && i < stream.insides; ++i) l.add(stream.inside[i]);
-    return l;
-  }();
-  const float* score;
-  long at = 0;
-  template <int node, class V> WEFT_INLINE V get() const {
-    if constexpr (node == stream.inner) {
-      if constexpr (std::is_same_v<V, float>)
-        return score[at];
-      else
-        return load(score + at);
-    } else {
-      return V(1.f);
-    }
-  }
-};
 
 template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
   using F = StreamFacts<P, k>;
