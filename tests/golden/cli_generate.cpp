@@ -131,6 +131,31 @@ TEST_CASE("greedy ids, logits and JSON of a golden checkpoint, without a tokeniz
   }
 }
 
+TEST_CASE("the embedded model says what transformers makes it say") {
+  const auto expected = nlohmann::json::parse(content_of(equations + "/expected.json"));
+  REQUIRE(expected["greedy"].size() >= 8);
+  for (const auto& item : expected["greedy"]) {
+    const std::string prompt = item["prompt"];
+    CAPTURE(prompt);
+    const auto outcome = generate({"--model", equations, "--prompt", prompt, "--dtype", "f32", "--json"});
+    REQUIRE(outcome.status == 0);
+    const auto json = outcome.json();
+    CHECK(json["prompt_ids"] == item["prompt_ids"]);
+    CHECK(json["ids"] == item["ids"]);
+    CHECK(json["text"] == item["text"]);
+    CHECK(json["finish_reason"] == "stop");
+  }
+  const TemporaryDirectory directory;
+  const auto npy = (directory / "logits.npy").string();
+  const auto wanted = expected["last_logits_of_first_prompt"].get<std::vector<float>>();
+  REQUIRE(generate({"--model", equations, "--prompt", expected["greedy"][0]["prompt"], "--dtype", "f32", "--logits", npy}).status == 0);
+  const std::string file = content_of(npy);
+  std::vector<float> logits(wanted.size());
+  REQUIRE(file.size() > logits.size() * sizeof(float));
+  std::memcpy(logits.data(), file.data() + file.size() - logits.size() * sizeof(float), logits.size() * sizeof(float));
+  CHECK(weft::test::relative_error(logits, wanted) <= 1e-5);
+}
+
 TEST_CASE("text in, text out: prompt, standard input, stop strings, sampling") {
   const auto solved = generate({"--model", equations, "--prompt", "2x + 3 = 7"});
   CHECK(solved.status == 0);
