@@ -60,6 +60,19 @@ TEST_CASE("random ragged shapes against double precision") {
   check<Streamed>("streamed", 3e-6);
 }
 
+TEST_CASE("an axis may be empty") {
+  for (const Extents& e : {Extents{{"row", 0}, {"deep", 5}, {"wide", 7}, {"batch", 2}, {"key", 3}},
+                           Extents{{"row", 4}, {"deep", 0}, {"wide", 7}, {"batch", 2}, {"key", 3}},
+                           Extents{{"row", 4}, {"deep", 5}, {"wide", 0}, {"batch", 2}, {"key", 3}}}) {
+    CHECK(trial<Product<float, float, bf16>::P>(e) == 0);
+    CHECK(trial<Product<float, bf16, bf16>::P>(e) == 0);
+    CHECK(trial<Batched>(e) == 0);
+    CHECK(trial<Outer>(e) < 1e-6);
+  }
+  CHECK(trial<Streamed>({{"row", 0}, {"deep", 5}, {"batch", 2}, {"key", 3}}) == 0);
+  CHECK(trial<RowSum>({{"row", 3}, {"wide", 0}}) == 0);  // the sum of nothing
+}
+
 // ---- bits
 template <class P> std::vector<std::byte> bits(const Extents& e, int threads, std::int32_t first_integer = 0) {
   cpu::Executor executor(threads);

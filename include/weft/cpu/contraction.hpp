@@ -129,6 +129,7 @@ template <class P, int k> struct ContractionKernel {
   }
 
   static void run(const Binding<P>& b, Worker& worker, std::byte* memory) {
+    if (count_of<P, rows>(b) == 0) return;
     Arena arena(memory);
     const bool few = is_few(b);
     const Layout w = layout(b, worker.count(), worker.number(), arena, few);

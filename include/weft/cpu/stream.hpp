@@ -81,6 +81,7 @@ template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
   }
 
   static void run(const Binding<P>& b, Worker& worker, std::byte* memory) {
+    if (rows_of(b) == 0) return;
     Arena arena(memory);
     float* partial;
     const bool few = is_few(b);
