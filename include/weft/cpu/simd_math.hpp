@@ -81,8 +81,8 @@ WEFT_INLINE Packet log(Packet a) {
   const auto subnormal = native::less(a.v, constant(0x1p-126f));
   const Floats x = native::blend(subnormal, a.v * constant(0x1p23f), a.v);
   // x = 2^e * (1 + f), 1 + f in [sqrt(1/2), sqrt(2))
-  const Ints u = native::bits(x) - 0x3f3504f3, exponent = u >> 23;
-  const Floats f = native::floats(native::bits(x) - (exponent << 23)) - constant(1.f);
+  const Ints exponent = (Ints)((Bits)x - 0x3f3504f3) >> 23;  // differences of bits wrap around
+  const Floats f = (Floats)((Bits)x - ((Bits)exponent << 23)) - constant(1.f);
   const Floats e = native::convert(exponent) - native::blend(subnormal, constant(23.f), constant(0.f));
   const Floats p = polynomial(f, 0.3333331044f, -0.2499998665f, 0.2000222674f, -0.1666924813f, 0.1421865238f, -0.1238439632f, 0.1187307599f,
                               -0.1178954404f, 0.06914792444f);
