@@ -1,8 +1,10 @@
-// dtype: the number formats a tensor can be stored in. Arithmetic is always done in f32; a format decides what is read and written.
+// dtype: the number formats a tensor can be stored in. Arithmetic is always done in f32; a format decides what is read and written. Formats of
+// quantised weights store whole blocks of neighbouring elements (core/blocks.hpp); all others store one element after another.
 #pragma once
 #include <bit>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
 #if defined(__CUDACC__)
 #define WEFT_HD __host__ __device__
@@ -12,13 +14,39 @@
 
 namespace weft {
 
-enum class DType : std::uint8_t { f32, bf16, f16, i32 };
+enum class DType : std::uint8_t {
+  f32,
+  bf16,
+  f16,
+  i32,
+  // in blocks
+  q8_0,
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q4_k,
+  q5_k,
+  q6_k,
+  any_block  // one of these; which is known when a tensor is bound
+};
 
-constexpr int bytes_of(DType t) { return t == DType::f32 || t == DType::i32 ? 4 : 2; }
 constexpr const char* name_of(DType t) {
-  constexpr const char* names[] = {"f32", "bf16", "f16", "i32"};
+  constexpr const char* names[] = {"f32", "bf16", "f16", "i32", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q4_k", "q5_k", "q6_k", "any_block"};
   return names[static_cast<int>(t)];
 }
+
+constexpr bool is_block(DType t) { return t >= DType::q8_0; }
+// elements and bytes of the smallest piece that can be stored: of one element, or of one block. any_block has no size of its own.
+constexpr int block_elements(DType t) { return !is_block(t) ? 1 : t >= DType::q4_k ? 256 : 32; }
+constexpr int block_bytes(DType t) {
+  constexpr int bytes[] = {4, 2, 2, 4, 34, 18, 20, 22, 24, 144, 176, 210, 0};
+  return bytes[static_cast<int>(t)];
+}
+// of a plain format
+constexpr int bytes_of(DType t) { return block_bytes(t); }
+// the bytes of `elements` elements, a whole number of blocks
+constexpr long bytes_for(DType t, long elements) { return elements / block_elements(t) * block_bytes(t); }
 
 // the upper half of a float: 8 bits of exponent, 7 of mantissa
 struct bf16 {
