@@ -2,7 +2,7 @@
 // view copies nothing.
 #pragma once
 #include <weft/core/axis.hpp>
-#include <weft/core/dtype.hpp>
+#include <weft/core/blocks.hpp>
 #include <weft/core/error.hpp>
 
 #include <cstddef>
@@ -39,7 +39,8 @@ class Memory {
   std::size_t size_ = 0;
 };
 
-// a view: element [i0, i1, ...] is data[i0 * stride[0] + i1 * stride[1] + ...]
+// A view: element [i0, i1, ...] is data[i0 * stride[0] + i1 * stride[1] + ...]. Where T is a format in blocks, these lie along the last axis;
+// extents and strides count elements all the same.
 template <class T, class... Ax> struct Tensor {
   static constexpr int rank = sizeof...(Ax);
   using element = T;
@@ -66,6 +67,7 @@ template <class T, class... Ax> struct Tensor {
   }
   template <class... I> T& operator()(I... index) const {
     static_assert(sizeof...(I) == rank);
+    static_assert(!is_block(dtype_of<std::remove_const_t<T>>), "elements in blocks have no address of their own");
     long offset = 0;
     int d = 0;
     ((offset += static_cast<long>(index) * stride[d++]), ...);
@@ -74,9 +76,15 @@ template <class T, class... Ax> struct Tensor {
   void check() const {
     int d = 0;
     (check_axis(Ax::text, Ax::extent, extent[d++]), ...);
+    check_blocks(dtype_of<std::remove_const_t<T>>);
   }
 
  private:
+  void check_blocks(DType format) const {
+    if (block_elements(format) > 1 && (rank == 0 || extent[rank ? rank - 1 : 0] % block_elements(format) != 0))
+      throw Error(std::string("a tensor of ") + name_of(format) + ": expected a last axis of a multiple of " +
+                  std::to_string(block_elements(format)) + " elements, found " + std::to_string(rank ? extent[rank ? rank - 1 : 0] : 1));
+  }
   static void check_axis(const char* name, long declared, long found) {
     if (found < 0 || (declared != runtime && declared != found))
       throw Error(std::string("axis ") + name + ": its type says " + std::to_string(declared) + ", the tensor has " +
@@ -168,7 +176,8 @@ template <class T, class... Ax> class Buffer {
  public:
   template <class... N>
   requires(sizeof...(N) == sizeof...(Ax)) explicit Buffer(N... extents)
-      : memory_((sizeof(T) * ... * static_cast<std::size_t>(extents))), view_(memory_.as<T>(), extents...) {}
+      : memory_(static_cast<std::size_t>(bytes_for(dtype_of<T>, (1L * ... * static_cast<long>(extents))))),
+        view_(memory_.as<T>(), extents...) {}
   const Tensor<T, Ax...>& view() const { return view_; }
   operator Tensor<T, Ax...>() const { return view_; }
   T* data() const { return view_.data; }

@@ -48,6 +48,10 @@ template <Expr C, Expr A, Expr B> constexpr auto where(C c, A a, B b) {  // a wh
 // rounding is visible: cast<bf16>(e) rounds to nearest even. rounded(e) rounds to the format that the storage policy keeps activations in.
 template <class T, Expr E> constexpr auto cast(E e) { return sound<Cast<T, E>>(e); }
 template <Expr E> constexpr auto rounded(E e) { return sound<Cast<Activation, E>>(e); }
+// cast<q8_0, In>(e) quantises blocks of neighbours along In (core/blocks.hpp), for a dot<In> with a quantised weight: whole numbers are multiplied.
+// multiplicand<In>(e) does so where the storage policy says that matrices are multiplied in such a format.
+template <class T, class Ax, Expr E> constexpr auto cast(E e) { return sound<CastAlong<T, Ax, E>>(e, has<E, Ax>()); }
+template <class Ax, Expr E> constexpr auto multiplicand(E e) { return sound<CastAlong<Multiplicand, Ax, E>>(e, has<E, Ax>()); }
 
 // ---- positions and extents
 template <class Ax> inline constexpr Position<Ax> position{};

@@ -19,7 +19,9 @@ template <class E> concept Expr = std::is_base_of_v<ExprBase, E>;
 
 enum class Role : std::uint8_t { input, output, state, parameter };
 
-struct Activation {};  // a format that the storage policy of the module decides: that of the values between layers
+// formats that the storage policy of the module decides: of the values between layers, of what is multiplied by a matrix
+struct Activation {};
+struct Multiplicand {};
 
 // A leaf: a tensor that is bound when the program runs. Dim is an axis, or Axes<...> that the checkpoint stores as one dimension. T is float,
 // bf16, f16, std::int32_t, or void: as the storage policy says.
@@ -55,6 +57,12 @@ template <class Ax, class A, class B> struct Contract : ExprBase {  // the sum o
 template <class T, class E> struct Cast : ExprBase {  // rounds to T, or to the storage policy's activation format
   static constexpr AxisSet axes = E::axes;
   static constexpr Kind kind = std::is_same_v<T, std::int32_t> ? Kind::integer : Kind::real;
+};
+// Rounds to T, or to the storage policy's format of multiplicands; where that is a format in blocks, they lie along Ax (an axis, or Axes<...> in
+// the order in which the weight that it meets stores them). Such a value can only be the operand of a contraction over just these axes.
+template <class T, class Ax, class E> struct CastAlong : ExprBase {
+  static constexpr AxisSet axes = E::axes;
+  static constexpr Kind kind = Kind::real;
 };
 // ---- views
 template <class Ax, int index, class E> struct Select : ExprBase {

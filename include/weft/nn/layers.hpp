@@ -23,7 +23,7 @@ enum class Bias { none, yes };
 template <Name name, class Out, class In, Bias bias_ = Bias::none> struct Linear : Module<name> {
   Param<"weight", Out, In> weight;
   If<bias_ == Bias::yes, Param<"bias", Out>> bias;
-  constexpr auto formula(auto x) const { return rounded(dot<In>(x, weight) + bias); }
+  constexpr auto formula(auto x) const { return rounded(dot<In>(multiplicand<In>(x), weight) + bias); }
 };
 
 // Rotary position embedding (Su et al., arXiv 2104.09864), half-split: element c turns with element c + head_dim/2, by the angle

@@ -10,6 +10,7 @@ namespace weft {
 struct View {  // what a kernel sees of a tensor: strides in elements
   void* data = nullptr;
   long stride[max_rank]{};
+  DType format{};  // as its leaf says; of a leaf of any_block: one of the block formats
 };
 
 template <class P> struct Binding {
@@ -22,6 +23,8 @@ template <class P> struct Binding {
   Binding() {
     check_plan<P>();
     for (int a = 0; a < axes; ++a) extent[a] = Compiled<P>::plan.axis[a].record.extent;
+    for (int l = 0; l < leaves; ++l) view[l].format = Compiled<P>::table.leaf[l].dtype;
+    for (int t = leaves; t < views; ++t) view[t].format = Compiled<P>::plan.temporary[t - leaves].dtype;
   }
 };
 
@@ -49,16 +52,30 @@ template <class P> void change_extent(Binding<P>& b, const char* name, long exte
     if (a.record.extent == runtime && same_text(name, a.record.name)) b.extent[i] = extent;
   }
 }
-// binds a leaf to dense row-major memory; the extents of its axes must be set
-template <class P> void bind_dense(Binding<P>& b, int leaf, void* data) {
+// Binds a leaf to dense row-major memory; the extents of its axes must be set. Throws Error where the last dimension is no whole number of
+// blocks, and where the format of a leaf of any_block is none of the block formats.
+template <class P> void bind_dense(Binding<P>& b, int leaf, void* data, DType format) {
   const LeafRecord& l = Compiled<P>::table.leaf[leaf];
+  if (l.dtype == DType::any_block ? !is_block(format) || format == DType::any_block : format != l.dtype)
+    throw Error(std::string("operand ") + l.path.text + ": expected " + name_of(l.dtype) + ", found " + name_of(format));
+  if (is_block(format)) {
+    long row = 1;
+    for (int d = 0, a = 0; d < l.rank; ++d)
+      for (int i = 0; i < l.axes_in[d]; ++i, ++a)
+        if (d + 1 == l.rank) row *= b.extent[l.axis[a]];
+    if (row % block_elements(format) != 0)
+      throw Error(std::string("operand ") + l.path.text + ": its rows have " + std::to_string(row) + " elements; " + name_of(format) +
+                  " stores blocks of " + std::to_string(block_elements(format)));
+  }
   b.view[leaf].data = data;
+  b.view[leaf].format = format;
   long step = 1;
   for (int d = l.axes; d-- > 0;) {
     b.view[leaf].stride[d] = step;
     step *= b.extent[l.axis[d]];
   }
 }
+template <class P> void bind_dense(Binding<P>& b, int leaf, void* data) { bind_dense(b, leaf, data, Compiled<P>::table.leaf[leaf].dtype); }
 template <class P> long elements_of_temporary(const Binding<P>& b, int t) {
   long n = 1;
   const Temporary& x = Compiled<P>::plan.temporary[t];

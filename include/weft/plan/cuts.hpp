@@ -31,6 +31,9 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
 
   constexpr explicit Cuts(const Table& t) : Base(t) {
     if (this->error.problem == PlanProblem::none) lower_statements();
+    this->check_block_casts();
+    for (int i = 0; i < roots; ++i)
+      if (this->is_block_cast(node[root[i].node])) this->refuse_block_cast(node[root[i].node]);
     for (int i = 0; i < roots && this->error.problem == PlanProblem::none; ++i) resolve(i);  // resolving may append roots
   }
 

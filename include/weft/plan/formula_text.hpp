@@ -94,7 +94,7 @@ template <class P> class FormulaText {
       case NodeKind::extent: return "|" + Names::index(x.at[0]) + "|";
       case NodeKind::reduce: return call((x.monoid == Monoid::sum ? "sum<" : "max<") + Names::axes(x.bound) + ">", x);
       case NodeKind::contract: return call("dot<" + Names::axes(x.bound) + ">", x);
-      case NodeKind::cast: return call(name_of(x.dtype), x);
+      case NodeKind::cast: return call(name_of(x.dtype) + (x.rank ? "<" + along(x) + ">" : std::string()), x);
       case NodeKind::stack: return call("stack<" + Names::index(x.at[0]) + ">", x);
       default: break;
     }
@@ -105,6 +105,11 @@ template <class P> class FormulaText {
     const bool associates = f == "+" || f == "*" || f == "and" || f == "or";
     const std::string formula = text(x.operand[0], s, false) + " " + f + " " + text(x.operand[1], associates ? s : s + 1, false);
     return s < around ? "(" + formula + ")" : formula;
+  }
+  static std::string along(const Node& x) {  // the axes of a cast's blocks
+    std::string s;
+    for (int d = 0; d < x.rank; ++d) s += (d ? ", " : "") + Names::index(x.at[d]);
+    return s;
   }
   // a tensor without indices is read as it is declared
   std::string leaf(const Node& x) const {

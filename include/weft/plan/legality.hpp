@@ -154,7 +154,7 @@ template <class Table, int capacity> struct Legality : NormalForm<Table, capacit
   }
   constexpr void collect_frontier(short n, NodeSet& s) {
     if (is_cut(n) || !contracts(n)) return;
-    if (is_epilogue(n, -1)) {
+    if (!this->is_block_cast(node[n]) && is_epilogue(n, -1)) {  // what is to be quantised is saved as it is
       s.add(n);
       return;
     }

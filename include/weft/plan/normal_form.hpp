@@ -337,6 +337,7 @@ template <class Table, int capacity> struct NormalForm {
         x.operands = 1;
         x.operand[0] = lower(r.operand[0], e);
         if (same_format(node[x.operand[0]], x.dtype)) return x.operand[0];  // nothing to round
+        for (; x.rank < r.axes; ++x.rank) x.at[x.rank] = form_of(e, r.axis[x.rank]);  // along which blocks lie
         return intern(x);
       default:
         for (; x.operands < r.operands; ++x.operands) x.operand[x.operands] = lower(r.operand[x.operands], e);
@@ -348,11 +349,26 @@ template <class Table, int capacity> struct NormalForm {
     const bool stored = x.kind == NodeKind::leaf || x.kind == NodeKind::cast || x.kind == NodeKind::gather;
     return wanted == DType::f32 || (stored && x.dtype == wanted);
   }
+  static constexpr bool is_block_cast(const Node& x) { return x.kind == NodeKind::cast && is_block(x.dtype); }
+  // a value in blocks is the left operand of contractions over the axes of its blocks, and nothing else
+  constexpr void check_block_casts() {
+    for (int n = 0; n < nodes; ++n)
+      for (int k = 0; k < node[n].operands; ++k) {
+        const Node& x = node[node[n].operand[k]];
+        if (!is_block_cast(x)) continue;
+        Mask along = 0;
+        for (int d = 0; d < x.rank; ++d) along |= x.at[d].axes();
+        if (node[n].kind != NodeKind::contract || k != 0 || node[n].bound != along || x.dtype != DType::q8_0) refuse_block_cast(x);
+      }
+  }
+  constexpr void refuse_block_cast(const Node& x) { fail(PlanProblem::a_value_in_blocks_is_no_multiplicand, table.record[x.origin].axis[0]); }
   // the right operand of a contraction is the one that is stored as a matrix: operands commute
   constexpr void orient(Node& x) const {
     const Node &a = node[x.operand[0]], &b = node[x.operand[1]];
     auto is_parameter = [&](const Node& n) { return n.kind == NodeKind::leaf && table.leaf[n.leaf].role == Role::parameter; };
-    if ((is_parameter(a) && !is_parameter(b)) || (b.has_contraction && !a.has_contraction && a.kind == NodeKind::leaf)) {
+    if (is_block_cast(a)) return;
+    if (is_block_cast(b) || (is_parameter(a) && !is_parameter(b)) ||
+        (b.has_contraction && !a.has_contraction && a.kind == NodeKind::leaf)) {
       const short t = x.operand[0];
       x.operand[0] = x.operand[1];
       x.operand[1] = t;

@@ -9,6 +9,7 @@ template <class Path> struct one_path_has_two_shapes;
 template <class SplitAxis> struct one_axis_is_split_in_two_ways;
 template <class InnerAxis> struct a_selected_index_cannot_be_divided_by_an_extent_known_only_at_run_time;
 template <class Path> struct statements_wait_for_each_other;
+template <class BlockAxis> struct a_cast_to_q8_0_along_an_axis_only_feeds_a_dot_over_that_axis_and_no_other_block_format_can_be_multiplied;
 template <class Program> struct the_program_has_too_many_nodes;
 template <class Problem> struct the_program_cannot_be_planned;
 
@@ -35,6 +36,9 @@ template <class P> constexpr void check_plan() {
                  a_selected_index_cannot_be_divided_by_an_extent_known_only_at_run_time<typename axis_of_plan<P, e.axis>::type>>);
   else if constexpr (e.problem == PlanProblem::statements_wait_for_each_other)
     (void)sizeof(the_program_cannot_be_planned<statements_wait_for_each_other<typename path_of_plan<P, e.leaf>::type>>);
+  else if constexpr (e.problem == PlanProblem::a_value_in_blocks_is_no_multiplicand)
+    (void)sizeof(the_program_cannot_be_planned<a_cast_to_q8_0_along_an_axis_only_feeds_a_dot_over_that_axis_and_no_other_block_format_can_be_multiplied<
+                     typename axis_of_plan<P, e.axis>::type>>);
   else if constexpr (e.problem == PlanProblem::expression_is_too_large)
     (void)sizeof(the_program_cannot_be_planned<the_program_has_too_many_nodes<P>>);
 }

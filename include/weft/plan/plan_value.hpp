@@ -113,6 +113,7 @@ enum class PlanProblem : std::uint8_t {
   one_axis_split_in_two_ways,
   view_of_a_merged_index_is_not_affine,
   statements_wait_for_each_other,
+  a_value_in_blocks_is_no_multiplicand,
   expression_is_too_large
 };
 struct PlanError {

@@ -1,5 +1,6 @@
 // record: what is written down of an expression's type, so that the planner can be ordinary loops over arrays. Types in, values inside.
 #pragma once
+#include <weft/core/blocks.hpp>
 #include <weft/expr/expr.hpp>
 
 namespace weft {
@@ -58,14 +59,21 @@ struct LeafRecord {
   short axes = 0;
 };
 
-// how the values of a module are stored
+// How the values of a module are stored, and in which format they are multiplied by matrices: as they are (f32 holds every value exactly), or in
+// blocks of whole numbers.
 struct Formats {
-  DType matrix{}, vector{}, cache{}, activation{};
+  DType matrix{}, vector{}, cache{}, activation{}, multiplicand{};
 };
-template <class Matrix = bf16, class Vector = Matrix, class Cache = Matrix, class Act = Matrix> struct Stored {
-  static constexpr Formats formats = {dtype_of<Matrix>, dtype_of<Vector>, dtype_of<Cache>, dtype_of<Act>};
+namespace detail {
+template <class Matrix, class Plain, class Quantised> using ByFormat = std::conditional_t<is_block(dtype_of<Matrix>), Quantised, Plain>;
+}
+// Stored<bf16>: all in bf16. Stored<q8_0>: the usual company of quantised matrices, bf16 and 8-bit multiplicands.
+template <class Matrix = bf16, class Vector = detail::ByFormat<Matrix, Matrix, float>, class Cache = detail::ByFormat<Matrix, Matrix, bf16>,
+          class Act = detail::ByFormat<Matrix, Matrix, bf16>, class Multiplicand = detail::ByFormat<Matrix, float, q8_0>>
+struct Stored {
+  static constexpr Formats formats = {dtype_of<Matrix>, dtype_of<Vector>, dtype_of<Cache>, dtype_of<Act>, dtype_of<Multiplicand>};
 };
-inline constexpr Formats plain_formats = {DType::f32, DType::f32, DType::f32, DType::f32};
+inline constexpr Formats plain_formats = {DType::f32, DType::f32, DType::f32, DType::f32, DType::f32};
 
 // one use of a module: where it is in the model, how its values are stored, what it was given
 struct CallRecord {

@@ -119,6 +119,15 @@ template <class Table, class T, class E> constexpr void fill(Table& t, Record& r
     r.dtype = dtype_of<T>;
   reflect_operands<Table, E>(t, r, me);
 }
+template <class Table, class T, class Ax, class E> constexpr void fill(Table& t, Record& r, int me, CastAlong<T, Ax, E>) {
+  r.kind = NodeKind::cast;
+  if constexpr (std::is_same_v<T, Multiplicand>)
+    r.dtype = t.call[t.inside].formats.multiplicand;
+  else
+    r.dtype = dtype_of<T>;
+  if (is_block(r.dtype)) put_axes(t, r, Ax{});
+  reflect_operands<Table, E>(t, r, me);
+}
 template <class Table, class Ax, int index, class E> constexpr void fill(Table& t, Record& r, int me, Select<Ax, index, E>) {
   r.kind = NodeKind::select;
   r.number = index;

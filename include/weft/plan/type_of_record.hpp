@@ -13,6 +13,7 @@ template <int n, class Op, class... E> struct child_of<n, Map<Op, E...>> : nth_t
 template <int n, Monoid m, class Ax, class E> struct child_of<n, Reduce<m, Ax, E>> { using type = E; };
 template <int n, class Ax, class A, class B> struct child_of<n, Contract<Ax, A, B>> : nth_type<n, A, B> {};
 template <int n, class T, class E> struct child_of<n, Cast<T, E>> { using type = E; };
+template <int n, class T, class Ax, class E> struct child_of<n, CastAlong<T, Ax, E>> { using type = E; };
 template <int n, class Ax, int index, class E> struct child_of<n, Select<Ax, index, E>> { using type = E; };
 template <int n, class Ax, class... E> struct child_of<n, Stack<Ax, E...>> : nth_type<n, E...> {};
 template <int n, class W, class O, class I, class E> struct child_of<n, Split<W, O, I, E>> { using type = E; };
