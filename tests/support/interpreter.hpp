@@ -1,9 +1,11 @@
 // interpreter: runs a program straight from its records, in double precision, without plan or kernels: the oracle of planner and executors.
 // Every expression becomes an array over its own axes. Simple and slow: meant for extents of a few dozen.
 #pragma once
+#include <weft/core/quantize.hpp>
 #include <weft/plan/binding.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <utility>
 #include <vector>
@@ -52,6 +54,12 @@ inline double rounded_to(DType t, double x) {  // f32 stays double: an oracle is
   return x;
 }
 inline double element(const void* data, DType t, long i) {
+  if (is_block(t)) {
+    const long size = block_elements(t);
+    float block[256];
+    dequantize_row(t, static_cast<const std::byte*>(data) + bytes_for(t, i / size * size), size, block);
+    return static_cast<double>(block[i % size]);
+  }
   if (t == DType::f32) return static_cast<double>(static_cast<const float*>(data)[i]);
   if (t == DType::i32) return static_cast<double>(static_cast<const std::int32_t*>(data)[i]);
   if (t == DType::bf16) return static_cast<double>(to_float(static_cast<const bf16*>(data)[i]));
@@ -68,6 +76,25 @@ template <class Body> void for_each_index(const std::vector<int>& axes, const lo
     for_each_index(axes, extent, index, body, depth + 1);
 }
 
+// the value of an element once the 32 neighbours of its block, along some axes, are rounded to whole multiples of their largest / 127; index
+// stands at the element
+template <class Value> double quantised(const std::vector<int>& along, const long* extent, long* index, Value value) {
+  long place = 0;
+  for (const int a : along) place = place * extent[a] + index[a];
+  std::vector<long> here;
+  for (const int a : along) here.push_back(index[a]);
+  const float own = static_cast<float>(value());
+  float largest = 0;
+  for (long i = place / 32 * 32; i < place / 32 * 32 + 32; ++i) {
+    long rest = i;
+    for (std::size_t k = along.size(); k-- > 0; rest /= extent[along[k]]) index[along[k]] = rest % extent[along[k]];
+    largest = std::max(largest, std::abs(static_cast<float>(value())));
+  }
+  for (std::size_t k = 0; k < along.size(); ++k) index[along[k]] = here[k];
+  const float scale = largest / 127.f;
+  return scale == 0.f ? 0. : static_cast<double>(scale) * std::nearbyint(static_cast<double>(own) / static_cast<double>(scale));
+}
+
 // the elements of a leaf as bound, dense and row-major in the leaf's own axis order
 template <class P> std::vector<double> read_leaf(const Binding<P>& binding, int leaf) {
   const LeafRecord& l = Compiled<P>::table.leaf[leaf];
@@ -76,7 +103,7 @@ template <class P> std::vector<double> read_leaf(const Binding<P>& binding, int 
   for_each_index({l.axis, l.axis + l.axes}, binding.extent, index, [&] {
     long offset = 0;
     for (int d = 0; d < l.axes; ++d) offset += index[l.axis[d]] * binding.view[leaf].stride[d];
-    values.push_back(element(binding.view[leaf].data, l.dtype, offset));
+    values.push_back(element(binding.view[leaf].data, binding.view[leaf].format, offset));
   });
   return values;
 }
@@ -244,7 +271,9 @@ template <class P> struct Interpreter {
         for (int k = 0; k < r.operands; ++k) x[k] = at(r.operand[k], index);
         return Functors<P>::find(r.functor)(x[0], x[1], x[2]);
       }
-      case NodeKind::cast: return rounded_to(r.dtype, at(r.operand[0], index));
+      case NodeKind::cast:
+        if (is_block(r.dtype)) return quantised(axes_in(r), extent_, index, [&] { return at(r.operand[0], index); });
+        return rounded_to(r.dtype, at(r.operand[0], index));
       case NodeKind::reduce: {
         double total = r.monoid == Monoid::sum ? 0. : -std::numeric_limits<double>::infinity();
         for_each_index(axes_in(r), extent_, index, [&] {

@@ -99,7 +99,14 @@ template <class P> struct PlanInterpreter {
       case NodeKind::constant: return std::bit_cast<double>(x.bits);
       case NodeKind::position: return static_cast<double>(value_of(x.at[0], index));
       case NodeKind::extent: return static_cast<double>(extent_[x.at[0].term[0].axis]);
-      case NodeKind::cast: return rounded_to(x.dtype, at(x.operand[0], index));
+      case NodeKind::cast:
+        if (is_block(x.dtype)) {
+          std::vector<int> along;
+          for (int d = 0; d < x.rank; ++d)
+            for (int t = 0; t < x.at[d].summands; ++t) along.push_back(x.at[d].term[t].axis);
+          return quantised(along, extent_, index, [&] { return at(x.operand[0], index); });
+        }
+        return rounded_to(x.dtype, at(x.operand[0], index));
       case NodeKind::stack: return at(x.operand[value_of(x.at[0], index)], index);
       case NodeKind::map: {
         double v[max_operands]{};

@@ -18,7 +18,10 @@ template <class P> class RandomProgram {
   Binding<P> binding;
 
   // extents: of the axes known only at run time. Reals are normal with a standard deviation of `scale`, integers count up from `first_integer`.
-  explicit RandomProgram(const Extents& extents, unsigned seed = 1, std::int32_t first_integer = 0, float scale = 1.f) : random_(seed) {
+  // any: the format of leaves of any_block
+  explicit RandomProgram(const Extents& extents, unsigned seed = 1, std::int32_t first_integer = 0, float scale = 1.f,
+                         DType any = DType::q8_0)
+      : random_(seed) {
     for (int a = 0; a < table.axes; ++a)
       if (binding.extent[a] == runtime)
         if (const auto e = extents.find(table.axis[a].name); e != extents.end()) set_extent(binding, a, e->second, "random program");
@@ -29,12 +32,18 @@ template <class P> class RandomProgram {
       const LeafRecord& leaf = table.leaf[l];
       long n = 1;
       for (int d = 0; d < leaf.axes; ++d) n *= binding.extent[leaf.axis[d]];
-      memory_.emplace_back(static_cast<std::size_t>(n * bytes_of(leaf.dtype)));
+      const DType format = leaf.dtype == DType::any_block ? any : leaf.dtype;
+      memory_.emplace_back(static_cast<std::size_t>(bytes_for(format, n)));
       const auto start = static_cast<long>(random_() % some.size());
-      for (long i = 0; i < n; ++i)
+      if (is_block(format)) {
+        std::vector<float> values(static_cast<std::size_t>(n));
+        for (long i = 0; i < n; ++i) values[static_cast<std::size_t>(i)] = some[static_cast<std::size_t>(start + i) % some.size()];
+        quantize_row(values.data(), n, format, memory_.back().data());
+      }
+      for (long i = 0; i < n && !is_block(format); ++i)
         put(l, i,
             leaf.dtype == DType::i32 ? static_cast<float>(first_integer + i) : some[static_cast<std::size_t>(start + i) % some.size()]);
-      bind_dense(binding, l, memory_.back().data());
+      bind_dense(binding, l, memory_.back().data(), format);
     }
   }
   const Memory& memory(int leaf) const { return memory_[static_cast<std::size_t>(leaf)]; }

@@ -10,15 +10,30 @@
 #include <string>
 #include <utility>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace weft {
 
-// memory of its own, 64-byte aligned, zeroed; moves, does not copy
+// Memory of its own, 64-byte aligned, zeroed; moves, does not copy. Large pieces come from the system as zero pages, which cost nothing until
+// they are touched (a cache for a long text that stays short), in huge pages where the system has them (fewer misses of address translation).
 class Memory {
  public:
   static constexpr std::size_t alignment = 64;
   Memory() = default;
-  explicit Memory(std::size_t bytes)
-      : data_(bytes ? static_cast<std::byte*>(::operator new (bytes, std::align_val_t{alignment})) : nullptr), size_(bytes) {
+  explicit Memory(std::size_t bytes) : size_(bytes) {
+    if (bytes == 0) return;
+#if defined(__linux__)
+    if (is_mapped()) {
+      void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (p == MAP_FAILED) throw std::bad_alloc();
+      madvise(p, bytes, MADV_HUGEPAGE);
+      data_ = static_cast<std::byte*>(p);
+      return;
+    }
+#endif
+    data_ = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{alignment}));
     for (std::size_t i = 0; i < bytes; ++i) data_[i] = std::byte{0};
   }
   Memory(Memory&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
@@ -28,13 +43,22 @@ class Memory {
     return *this;
   }
   ~Memory() {
-    if (data_) ::operator delete (data_, std::align_val_t{alignment});
+    if (!data_) return;
+#if defined(__linux__)
+    if (is_mapped()) {
+      munmap(data_, size_);
+      return;
+    }
+#endif
+    ::operator delete (data_, std::align_val_t{alignment});
   }
   std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }
   template <class T> T* as() const { return reinterpret_cast<T*>(data_); }
 
  private:
+  bool is_mapped() const { return size_ >= (std::size_t{1} << 20); }
+
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };

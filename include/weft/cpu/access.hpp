@@ -1,7 +1,7 @@
 // access: from axes to memory. Which axes a kernel loops over and in what order, where a leaf or a store lies for a position of these axes, and
 // loads and stores of packets along one axis (the lane axis).
 #pragma once
-#include <weft/cpu/simd.hpp>
+#include <weft/cpu/block_load.hpp>
 #include <weft/plan/binding.hpp>
 
 namespace weft::cpu {
@@ -47,6 +47,51 @@ WEFT_INLINE void decode(const Binding<P>& b, long flat, Index<P>& index) {
   }
 }
 
+// ---- Where elements lie. Those of a plain format have addresses; those in blocks are counted from the beginning of the tensor.
+template <class Block> struct BlockElements {
+  const std::byte* blocks;
+  long first = 0;
+  WEFT_INLINE BlockElements operator+(long n) const { return {blocks, first + n}; }
+  // at the beginning of a block
+  WEFT_INLINE const Block* block() const {
+    return reinterpret_cast<const Block*>(blocks + first / block_elements(dtype_of<Block>) * static_cast<long>(sizeof(Block)));
+  }
+};
+struct AnyBlockElements {
+  const std::byte* blocks;
+  DType format;
+  long first = 0;
+  WEFT_INLINE AnyBlockElements operator+(long n) const { return {blocks, format, first + n}; }
+  template <class Block> WEFT_INLINE BlockElements<Block> in() const { return {blocks, first}; }
+};
+template <class T> using Elements =
+    std::conditional_t<std::is_same_v<T, any_block>, AnyBlockElements, std::conditional_t<BlockFormat<T>, BlockElements<T>, T*>>;
+template <class T> WEFT_INLINE Elements<T> elements_of(const View& v) {
+  if constexpr (std::is_same_v<T, any_block>)
+    return {static_cast<const std::byte*>(v.data), v.format};
+  else if constexpr (BlockFormat<T>)
+    return {static_cast<const std::byte*>(v.data)};
+  else
+    return static_cast<T*>(v.data);
+}
+
+// n elements along a step, the other lanes 0; one element
+template <class T> WEFT_INLINE Packet load_along(const T* p, long step, long n) { return step == 1 ? load(p, n) : gather(p, step, n); }
+template <class Block> Packet load_along(BlockElements<Block> p, long step, long n) {
+  if (n > Packet::lanes) n = Packet::lanes;
+  const Block* blocks = reinterpret_cast<const Block*>(p.blocks);
+  if (step == 1) return load_block(blocks, p.first, n);
+  alignas(64) float t[Packet::lanes] = {};
+  for (long i = 0; i < n; ++i) t[i] = load_block(blocks, p.first + i * step, 1).v[0];
+  return load(t);
+}
+inline Packet load_along(AnyBlockElements p, long step, long n) {
+  return with_block(p.format, [&](auto block) { return load_along(p.in<decltype(block)>(), step, n); });
+}
+template <class T> WEFT_INLINE float element_at(const T* p) { return to_float(*p); }
+template <class Block> float element_at(BlockElements<Block> p) { return load_along(p, 1, 1).v[0]; }
+inline float element_at(AnyBlockElements p) { return load_along(p, 1, 1).v[0]; }
+
 // ---- where a leaf (a node of the plan) or a store lies
 template <class P, int number, bool is_store> struct Access {
   static constexpr auto& plan = plan_of<P>;
@@ -65,7 +110,7 @@ template <class P, int number, bool is_store> struct Access {
       if (form(d).factor_of(axis) != 0) return true;
     return false;
   }
-  static T* data(const Binding<P>& b) { return static_cast<T*>(b.view[leaf].data); }
+  static Elements<T> data(const Binding<P>& b) { return elements_of<T>(b.view[leaf]); }
 
   template <int d, int t> WEFT_INLINE static long factor(const Binding<P>& b) {
     constexpr Factor f = form(d).term[t].factor;
@@ -183,7 +228,6 @@ template <class Plan> constexpr AxisList ordered_below(const Plan& plan, Mask se
 }
 
 // ---- packets along the lane axis
-template <class T> WEFT_INLINE Packet load_along(const T* p, long step, long n) { return step == 1 ? load(p, n) : gather(p, step, n); }
 template <class T> WEFT_INLINE void store_along(T* p, long step, Packet v, long n) {
   if (step == 1)
     store(p, v, n);

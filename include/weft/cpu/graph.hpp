@@ -75,6 +75,7 @@ template <class Point, int root> struct Graph {
       constexpr int axis = plan.node[id].at[0].term[0].axis;
       return V(static_cast<float>(extent_of<P, axis>(p.binding)));
     } else if constexpr (kind == NodeKind::cast) {
+      static_assert(!is_block(plan.node[id].dtype), "rows are quantised where they are staged");
       using T = typename type_of<plan.node[id].dtype>::type;
       if constexpr (std::is_same_v<V, float>)
         return to_float(from_float<T>(r[a]));
@@ -134,11 +135,11 @@ template <class Point, int root> struct Graph {
   }
   template <int id, class V> WEFT_INLINE static V read(long extra, const Point& p) {
     using A = LeafAccess<P, id>;
-    const typename A::T* data = A::data(p.binding) + A::offset(p.binding, p.index) + extra;
+    const auto data = A::data(p.binding) + A::offset(p.binding, p.index) + extra;
     if constexpr (std::is_same_v<V, float>)
-      return to_float(*data);
+      return element_at(data);
     else if constexpr (!A::uses(Point::lane))
-      return V(to_float(*data));
+      return V(element_at(data));
     else
       return load_along(data, A::template step<Point::lane>(p.binding), p.n);
   }
@@ -152,9 +153,10 @@ template <class Point, int root> struct Graph {
       return read<id, V>(static_cast<long>(which.v[0]) * stride, p);
     } else {
       float picked[Packet::lanes] = {};
-      const typename A::T* data = A::data(p.binding) + A::offset(p.binding, p.index);
+      const auto data = A::data(p.binding) + A::offset(p.binding, p.index);
       const long step = A::template step<Point::lane>(p.binding);
-      for (long i = 0; i < p.n && i < Packet::lanes; ++i) picked[i] = to_float(data[i * step + static_cast<long>(which.v[i]) * stride]);
+      for (long i = 0; i < p.n && i < Packet::lanes; ++i)
+        picked[i] = element_at(data + (i * step + static_cast<long>(which.v[i]) * stride));
       return load(picked);
     }
   }

@@ -37,7 +37,8 @@ template <class P> constexpr void check_plan() {
   else if constexpr (e.problem == PlanProblem::statements_wait_for_each_other)
     (void)sizeof(the_program_cannot_be_planned<statements_wait_for_each_other<typename path_of_plan<P, e.leaf>::type>>);
   else if constexpr (e.problem == PlanProblem::a_value_in_blocks_is_no_multiplicand)
-    (void)sizeof(the_program_cannot_be_planned<a_cast_to_q8_0_along_an_axis_only_feeds_a_dot_over_that_axis_and_no_other_block_format_can_be_multiplied<
+    (void)sizeof(the_program_cannot_be_planned<
+                 a_cast_to_q8_0_along_an_axis_only_feeds_a_dot_over_that_axis_and_no_other_block_format_can_be_multiplied<
                      typename axis_of_plan<P, e.axis>::type>>);
   else if constexpr (e.problem == PlanProblem::expression_is_too_large)
     (void)sizeof(the_program_cannot_be_planned<the_program_has_too_many_nodes<P>>);
