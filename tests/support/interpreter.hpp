@@ -91,8 +91,7 @@ template <class Value> double quantised(const std::vector<int>& along, const lon
     largest = std::max(largest, std::abs(static_cast<float>(value())));
   }
   for (std::size_t k = 0; k < along.size(); ++k) index[along[k]] = here[k];
-  const float scale = largest / 127.f;
-  return scale == 0.f ? 0. : static_cast<double>(scale) * std::nearbyint(static_cast<double>(own) / static_cast<double>(scale));
+  return largest < 0x1p-100f ? 0. : static_cast<double>(largest / 127.f) * static_cast<double>(std::nearbyint(own * (127.f / largest)));
 }
 
 // the elements of a leaf as bound, dense and row-major in the leaf's own axis order

@@ -160,7 +160,7 @@ TEST_CASE("misfits are collected: file, tensor, expected, found") {
   }
   SUBCASE("a type") {
     checkpoint.tensors.at("model.norm.weight").type = StoredType::i32;
-    CHECK(holds(refusal(checkpoint), "tensor \"model.norm.weight\": expected F32, F16 or BF16, found I32 in "));
+    CHECK(holds(refusal(checkpoint), "tensor \"model.norm.weight\": expected F32, F16, BF16 or a block format, found I32 in "));
   }
   SUBCASE("several, of which ten are listed") {
     for (auto it = checkpoint.tensors.begin(); it != checkpoint.tensors.end();)

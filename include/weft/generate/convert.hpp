@@ -1,46 +1,34 @@
-// convert: the elements of a checkpoint's tensor in another format.
+// convert: the elements of a checkpoint's tensor in another format, by all threads of a pool.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
-#include <span>
 
-#include "weft/core/dtype.hpp"
+#include "weft/core/quantize.hpp"
+#include "weft/cpu/threads.hpp"
 
 namespace weft {
 
-namespace detail {
-
-template <class From, class To> void convert_elements(std::span<const std::byte> from, std::byte* to) {
-  for (std::size_t i = 0, n = from.size() / sizeof(From); i < n; ++i) {
-    From element;
-    std::memcpy(&element, from.data() + i * sizeof(From), sizeof(From));  // a checkpoint's addresses need not be aligned
-    const To converted = from_float<To>(to_float(element));
-    std::memcpy(to + i * sizeof(To), &converted, sizeof(To));
-  }
-}
-template <class From> void convert_to(DType to_type, std::span<const std::byte> from, std::byte* to) {
-  switch (to_type) {
-    case DType::f32: return convert_elements<From, float>(from, to);
-    case DType::bf16: return convert_elements<From, bf16>(from, to);
-    case DType::f16: return convert_elements<From, f16>(from, to);
-    case DType::i32: break;
-  }
-}
-
-}  // namespace detail
-
-// Rounds to nearest even where the new format is narrower. Both formats are floating-point; `to` has room for every element.
-inline void convert(DType from_type, std::span<const std::byte> from, DType to_type, std::byte* to) {
-  if (from_type == to_type) {
-    std::memcpy(to, from.data(), from.size());
-    return;
-  }
-  switch (from_type) {
-    case DType::f32: return detail::convert_to<float>(to_type, from, to);
-    case DType::bf16: return detail::convert_to<bf16>(to_type, from, to);
-    case DType::f16: return detail::convert_to<f16>(to_type, from, to);
-    case DType::i32: break;
-  }
+// `n` elements, a whole number of blocks of either format; `to` has room for all. Formats are f32, bf16, f16 and those in blocks. Where the new
+// one is narrower, plain ones round to nearest even, those in blocks as core/quantize.hpp says.
+inline void convert(DType from_type, const std::byte* from, long n, DType to_type, std::byte* to, cpu::Threads& threads) {
+  constexpr long piece = 1 << 16, step = 2048;  // elements of a thread's turn; of what is a row of floats meanwhile
+  cpu::Tickets tickets;
+  threads.run([&](int) {
+    float values[step];
+    for (long begin = tickets.next() * piece; begin < n; begin = tickets.next() * piece)
+      for (long at = begin, end = std::min(begin + piece, n); at < end; at += step) {
+        const long count = std::min(step, end - at);
+        const std::byte* source = from + bytes_for(from_type, at);
+        std::byte* target = to + bytes_for(to_type, at);
+        if (from_type == to_type) {
+          std::memcpy(target, source, static_cast<std::size_t>(bytes_for(to_type, count)));
+        } else {
+          dequantize_row(from_type, source, count, values);
+          quantize_row(values, count, to_type, target);
+        }
+      }
+  });
 }
 
 }  // namespace weft

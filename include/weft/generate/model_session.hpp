@@ -70,18 +70,17 @@ template <class Model, class Format, class Executor> class ModelSession final : 
     }
     for (int l = 0; l < table.leaves; ++l) {
       const std::string_view path = text_of(table.leaf[l].path);
-      void* data = nullptr;
-      if (table.leaf[l].role == Role::parameter)
-        data = const_cast<std::byte*>(weights.data(weights.table().find(table.leaf[l].path), block));  // programs do not write them
+      const int row = weights.table().find(table.leaf[l].path);
+      if (table.leaf[l].role == Role::parameter)  // programs do not write them
+        bind_dense(b, l, const_cast<std::byte*>(weights.data(row, block)), weights.format(row, block));
       else if (table.leaf[l].role == Role::state)
-        data = new_cache(weights.table().row[weights.table().find(table.leaf[l].path)]);
+        bind_dense(b, l, new_cache(weights.table().row[row]));
       else
-        data = argument(path, block);
-      bind_dense(b, l, data);
+        bind_dense(b, l, argument(path, block));
     }
   }
   void* new_cache(const ParameterRow& row) {
-    caches_.emplace_back(static_cast<std::size_t>(context() * row.size() * bytes_of(row.dtype)));
+    caches_.emplace_back(static_cast<std::size_t>(bytes_for(row.dtype, context() * row.size())));
     return caches_.back().data();
   }
   // The layers write alternately to two buffers. What a call itself brings (logits) is bound by the call.

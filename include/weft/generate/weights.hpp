@@ -3,6 +3,7 @@
 #pragma once
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -18,6 +19,12 @@ namespace weft {
 // bytes of the checkpoint done so far, and all of them
 using LoadProgress = std::function<void(std::uint64_t, std::uint64_t)>;
 
+// How tensors become what a model wants.
+struct LoadSettings {
+  DType blocks = DType::any_block;  // matrices of a model in any_block that the file stores one by one are quantised to this; any_block: refused
+  int threads = 0;                  // for conversions; 0: as many as the machine has
+};
+
 // The paths of the two parameters that a model may tie, and whether its config says so.
 struct TiedHead {
   std::string embedding, head;
@@ -28,33 +35,45 @@ class Weights {
  public:
   // Binds every parameter of `table`. Tensors that the model does not have are ignored. Where the config ties the head, a file may still
   // hold both tensors: if they differ the file's head is used; if it holds one of them, that one serves as both. Throws one Error that
-  // lists every tensor that is missing, of another shape, or of a type that is no f32, f16 or bf16.
-  static Weights load(Checkpoint checkpoint, const ParameterTable& table, const TiedHead& tie, const LoadProgress& progress = {}) {
-    return Weights(std::move(checkpoint), table, tie, progress);
+  // lists every tensor that is missing, of another shape, or of a type that cannot be converted to the model's.
+  static Weights load(Checkpoint checkpoint, const ParameterTable& table, const TiedHead& tie, const LoadProgress& progress = {},
+                      const LoadSettings& settings = {}) {
+    return Weights(std::move(checkpoint), table, tie, progress, settings);
   }
 
-  // Weights without a checkpoint: `fill(row, block, bytes)` makes the elements of each tensor; a tied head shares those of the embedding.
+  // Weights without a checkpoint: `fill(row, block, bytes)` makes the elements of each tensor, those of any_block in settings.blocks; a tied
+  // head shares those of the embedding.
   using Fill = std::function<void(const ParameterRow&, long, std::span<std::byte>)>;
-  static Weights make(const ParameterTable& table, const TiedHead& tie, const Fill& fill) { return Weights(table, tie, fill); }
+  static Weights make(const ParameterTable& table, const TiedHead& tie, const Fill& fill, const LoadSettings& settings = {}) {
+    return Weights(table, tie, fill, settings);
+  }
 
   // dense row-major elements of row `row` of the table; `block` counts the repeated layers
   const std::byte* data(int row, long block) const {
-    return data_[static_cast<std::size_t>(first_[static_cast<std::size_t>(row)] + block)];
+    return data_[static_cast<std::size_t>(first_[static_cast<std::size_t>(row)] + block)].elements;
   }
+  // how they are stored: what the table says, or one of the block formats where it says any_block
+  DType format(int row, long block) const { return data_[static_cast<std::size_t>(first_[static_cast<std::size_t>(row)] + block)].format; }
   const ParameterTable& table() const { return table_; }
   bool head_is_tied() const { return head_is_tied_; }  // the head shares the embedding's memory
   std::uint64_t converted_bytes() const { return converted_bytes_; }
   std::span<const std::string> warnings() const { return warnings_; }
 
  private:
-  Weights(Checkpoint checkpoint, const ParameterTable& table, const TiedHead& tie, const LoadProgress& progress)
-      : checkpoint_(std::move(checkpoint)), table_(table) {
+  struct StoredElements {
+    const std::byte* elements;
+    DType format;
+  };
+
+  Weights(Checkpoint checkpoint, const ParameterTable& table, const TiedHead& tie, const LoadProgress& progress,
+          const LoadSettings& settings)
+      : checkpoint_(std::move(checkpoint)), table_(table), settings_(settings) {
     std::vector<const TensorInfo*> tensor = find_all(tie);
     refuse_misfits();
     for (const auto& file : checkpoint_.files()) file.file().will_need();
     std::uint64_t done = 0, total = 0;
     for (const auto* t : tensor) total += t->data.size();
-    std::vector<std::pair<const TensorInfo*, const std::byte*>> shared;  // tensors that two parameters read
+    std::vector<std::pair<const TensorInfo*, StoredElements>> shared;  // tensors that two parameters read
     std::size_t next = 0;
     for (int r = 0; r < table_.rows; ++r) {
       first_.push_back(static_cast<long>(data_.size()));
@@ -62,31 +81,34 @@ class Weights {
       const bool may_be_shared = text_of(table_.row[r].path) == tie.embedding || text_of(table_.row[r].path) == tie.head;
       for (long block = 0; block < table_.row[r].blocks; ++block) {
         const TensorInfo* t = tensor[next++];
-        const std::byte* ready = nullptr;
-        for (const auto& [known, data] : shared)
-          if (known == t) ready = data;
-        if (!ready) ready = prepare(*t, table_.row[r].dtype);
+        StoredElements ready{};
+        for (const auto& [known, elements] : shared)
+          if (known == t) ready = elements;
+        if (!ready.elements) ready = prepare(*t, table_.row[r].dtype);
         if (may_be_shared) shared.emplace_back(t, ready);
         data_.push_back(ready);
         done += t->data.size();
         if (progress) progress(done, total);
       }
     }
+    threads_.reset();
   }
 
-  Weights(const ParameterTable& table, const TiedHead& tie, const Fill& fill) : table_(table), head_is_tied_(tie.tied) {
+  Weights(const ParameterTable& table, const TiedHead& tie, const Fill& fill, const LoadSettings& settings)
+      : table_(table), settings_(settings), head_is_tied_(tie.tied) {
     for (int r = 0; r < table_.rows; ++r) {
       const ParameterRow& row = table_.row[r];
       first_.push_back(static_cast<long>(data_.size()));
       if (row.role != Role::parameter) continue;
       if (tie.tied && text_of(row.path) == tie.head) {  // the embedding comes first in every table
-        data_.push_back(data(table_.find(Name(tie.embedding.c_str())), 0));
+        data_.push_back(data_[static_cast<std::size_t>(first_[static_cast<std::size_t>(table_.find(Name(tie.embedding.c_str())))])]);
         continue;
       }
       for (long block = 0; block < row.blocks; ++block) {
-        converted_.emplace_back(static_cast<std::size_t>(row.size() * bytes_of(row.dtype)));
+        const DType format = row.dtype == DType::any_block ? settings.blocks : row.dtype;
+        converted_.emplace_back(static_cast<std::size_t>(bytes_for(format, row.size())));
         fill(row, block, {converted_.back().data(), converted_.back().size()});
-        data_.push_back(converted_.back().data());
+        data_.push_back({converted_.back().data(), format});
       }
     }
   }
@@ -131,8 +153,20 @@ class Weights {
       return false;
     }
     const auto type = as_dtype(tensor.type);
+    const auto found = [&] { return ", found " + std::string(name_of(tensor.type)) + " in " + place_of(tensor); };
     if (!type || *type == DType::i32) {
-      misfit(name, "expected F32, F16 or BF16, found " + std::string(name_of(tensor.type)) + " in " + place_of(tensor));
+      misfit(name, "expected F32, F16, BF16 or a block format" + found());
+      return false;
+    }
+    const DType wanted = wanted_format(*type, row.dtype);
+    if (wanted == DType::any_block) {
+      misfit(name, "expected a block format" + found());
+      return false;
+    }
+    const long length = row.extent[row.rank - 1];
+    if (row.rank > 0 && length % block_elements(wanted) != 0) {
+      misfit(name, "its rows have " + std::to_string(length) + " elements; " + name_of(wanted) + " stores blocks of " +
+                       std::to_string(block_elements(wanted)));
       return false;
     }
     return true;
@@ -154,17 +188,22 @@ class Weights {
     return checkpoint_.directory().string();
   }
 
-  const std::byte* prepare(const TensorInfo& tensor, DType wanted) {
-    const DType stored = *as_dtype(tensor.type);
-    const auto element = static_cast<std::size_t>(bytes_of(wanted));
-    if (stored == wanted && reinterpret_cast<std::uintptr_t>(tensor.data.data()) % element == 0) {
+  DType wanted_format(DType stored, DType of_model) const {
+    return of_model != DType::any_block ? of_model : is_block(stored) ? stored : settings_.blocks;
+  }
+  StoredElements prepare(const TensorInfo& tensor, DType of_model) {
+    const DType stored = *as_dtype(tensor.type), wanted = wanted_format(stored, of_model);
+    const auto alignment = static_cast<std::size_t>(is_block(wanted) ? alignof(f16) : bytes_of(wanted));
+    if (stored == wanted && reinterpret_cast<std::uintptr_t>(tensor.data.data()) % alignment == 0) {
       read_pages(tensor.data);
-      return tensor.data.data();
+      return {tensor.data.data(), wanted};
     }
-    converted_.emplace_back(tensor.data.size() / static_cast<std::size_t>(bytes_of(stored)) * element);
-    convert(stored, tensor.data, wanted, converted_.back().data());
+    if (!threads_) threads_ = std::make_unique<cpu::Threads>(settings_.threads > 0 ? settings_.threads : cpu::Threads::hardware());
+    const long elements = static_cast<long>(tensor.data.size()) / block_bytes(stored) * block_elements(stored);
+    converted_.emplace_back(static_cast<std::size_t>(bytes_for(wanted, elements)));
+    convert(stored, tensor.data.data(), elements, wanted, converted_.back().data(), *threads_);
     converted_bytes_ += converted_.back().size();
-    return converted_.back().data();
+    return {converted_.back().data(), wanted};
   }
   // Brings a tensor into memory now, so that loading is when a user waits for the disk, and not the first answer.
   static void read_pages(std::span<const std::byte> bytes) {
@@ -176,7 +215,9 @@ class Weights {
   Checkpoint checkpoint_;  // keeps the files mapped
   ParameterTable table_;
   std::vector<long> first_;  // by row: its first entry in data_
-  std::vector<const std::byte*> data_;
+  LoadSettings settings_;
+  std::unique_ptr<cpu::Threads> threads_;  // only while tensors are converted
+  std::vector<StoredElements> data_;
   std::vector<Memory> converted_;  // memory of its own
   std::uint64_t converted_bytes_ = 0;
   bool head_is_tied_ = false;

@@ -27,7 +27,7 @@ constexpr ModelSize size_of_model(const ParameterTable& table, const Dims& dims,
   ModelSize s;
   for (int i = 0; i < table.rows; ++i) {
     const ParameterRow& row = table.row[i];
-    const long elements = row.size() * row.blocks, bytes = elements * bytes_of(row.dtype);
+    const long elements = row.size() * row.blocks, bytes = bytes_for(row.dtype, elements);
     if (row.role == Role::state) {
       s.kv_bytes_per_token += bytes;
       continue;
