@@ -7,11 +7,12 @@
 #include <iostream>
 
 #include <weft/generate/generate.hpp>
-#include <weft/io/config.hpp>
+#include <weft/generate/model_files.hpp>
 #include <weft/io/npy.hpp>
 #include <weft_models.hpp>
 
 #include "options.hpp"
+#include "profile.hpp"
 #include "prompt.hpp"
 #include "report.hpp"
 
@@ -32,14 +33,6 @@ class Stopwatch {
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
-
-weft::DType choose_format(const Options& options, const weft::Checkpoint& checkpoint) {
-  if (options.dtype) return *options.dtype == "bf16" ? weft::DType::bf16 : weft::DType::f32;
-  std::uint64_t bytes = 0;
-  for (const auto* tensor : checkpoint.tensors())
-    if (tensor->type == weft::StoredType::bf16) bytes += tensor->data.size();
-  return 2 * bytes > checkpoint.total_bytes() ? weft::DType::bf16 : weft::DType::f32;
-}
 
 void check_prompt(std::span<const std::int32_t> prompt, long vocab, long context) {
   for (const auto id : prompt)
@@ -77,15 +70,20 @@ void show(const std::string& piece) {
   if (!piece.empty()) std::cout << piece << std::flush;
 }
 
+// Measures and prints a prefill and a decode step.
+void print_profile(weft::LanguageModel& model, std::span<const std::int32_t> prompt, long context) {
+  const auto session = model.start({.context = context});
+  show(profile_of(model, *session, prompt));
+}
+
 void run(const Options& options) {
   const Stopwatch loading;
-  auto checkpoint = weft::Checkpoint::open(options.model);
-  const auto directory = checkpoint.directory();
-  const auto config = weft::read_model_config(directory);
-  const auto defaults = weft::read_generation_config(directory, config);
-  for (const auto& warning : config.warnings) std::cerr << "generate: warning: " << warning << "\n";
-  for (const auto& warning : checkpoint.warnings()) std::cerr << "generate: warning: " << warning << "\n";
-  const auto format = choose_format(options, checkpoint);
+  auto files = weft::ModelFiles::open(options.model);
+  const auto& config = files.config();
+  const auto& defaults = files.generation();
+  for (const auto& warning : files.warnings()) std::cerr << "generate: warning: " << warning << "\n";
+  const weft::DType wanted = options.dtype.value_or(files.format());
+  const weft::DType format = weft::is_block(wanted) ? weft::DType::any_block : wanted;
   const auto compiled = compiled_models();
   const auto& type = weft::choose_model(compiled, config, format);
   if (options.describe) show(type.text.describe(weft::dims_of(config)));
@@ -93,23 +91,27 @@ void run(const Options& options) {
   if (options.describe || options.explain) return;
 
   const auto settings = sampling_settings(options, weft::sampling_settings(defaults));
-  const auto tokenizer = load_tokenizer(options, directory);
+  const bool has_prompt = options.prompt || options.chat || options.ids || !options.profile;
+  const auto tokenizer = has_prompt ? load_tokenizer(options, files) : std::nullopt;
   const auto* text_of_ids = tokenizer ? &*tokenizer : nullptr;
-  const auto prompt = read_prompt(options, text_of_ids, directory);
-  const long max_tokens = options.max_tokens.value_or(defaults.max_new_tokens.value_or(256));
+  const long room = options.context.value_or(config.max_positions) - profile_decode_steps - 1;
+  const auto prompt =
+      has_prompt ? read_prompt(options, text_of_ids, files) : ids_to_profile(std::clamp(room, 1L, 512L), config.vocab);
+  const long max_tokens = options.profile ? profile_decode_steps + 1 : options.max_tokens.value_or(defaults.max_new_tokens.value_or(256));
   const long prompt_tokens = static_cast<long>(prompt.size());
   const long context = options.context.value_or(std::min(config.max_positions, prompt_tokens + max_tokens));
   check_prompt(prompt, config.vocab, context);
 
-  const auto model = weft::load_model(type, config, std::move(checkpoint), options.threads, progress_bar());
+  const auto model = weft::load_model(type, config, files.take_tensors(), options.threads, progress_bar(), wanted);
   for (const auto& warning : model->weights().warnings()) std::cerr << "generate: warning: " << warning << "\n";
+  if (options.profile) return print_profile(*model, prompt, context);
   const auto session = model->start({.context = context});
   std::vector<float> logits(static_cast<std::size_t>(config.vocab));
   weft::Sampler sampler(settings, logits.size());
   TextStream text(text_of_ids, options.stop);
   Report report;
   report.model = type.type_text();
-  report.format = name_of(format);
+  report.format = model->weights().format_text();
   report.parameters = type.size(weft::dims_of(config)).parameters;
   report.instruction_set = type.instruction_set;
   report.threads = model->threads();

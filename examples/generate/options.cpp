@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <map>
 #include <iostream>
 #include <random>
 
@@ -33,7 +34,7 @@ ParsedOptions parse_options(int argc, char** argv) {
       "generation_config.json. Exit status: 0, 1 after an error, 2 after a mistake in the options.");
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
 
-  app.add_option("--model", o.model, "directory with config.json and weights, or a .safetensors file beside its config.json")
+  app.add_option("--model", o.model, "directory with config.json and weights, a .safetensors file beside its config.json, or a GGUF file")
       ->required()
       ->type_name("DIR|FILE");
   auto* prompt = app.add_option("--prompt", o.prompt, "the text to continue");
@@ -58,12 +59,21 @@ ParsedOptions parse_options(int argc, char** argv) {
       ->type_name("TEXT");
 
   app.add_option("--threads", o.threads, "threads to compute with [all]")->check(CLI::Range(1, 4096));
-  app.add_option("--dtype", o.dtype, "f32 or bf16: format of weights, cache and activations [bf16 if the checkpoint is, else f32]")
-      ->check(CLI::IsMember({"f32", "bf16"}));
+  std::map<std::string, weft::DType> formats;
+  for (int t = 0; t < static_cast<int>(weft::DType::any_block); ++t)
+    if (const auto type = static_cast<weft::DType>(t); type != weft::DType::f16 && type != weft::DType::i32) formats[name_of(type)] = type;
+  app.add_option("--dtype", o.dtype,
+                 "format of weights, cache and activations: f32 or bf16; or q8_0, q4_0, ...: matrices are quantised to it as they are loaded, "
+                 "unless the file has them in blocks [as the file has them]")
+      ->transform(CLI::Transformer(formats).description(""))
+      ->type_name("FORMAT");
   app.add_option("--logits", o.logits, "write the logits of the prompt, float32 [prompt token, vocabulary]")->type_name("FILE.npy");
   app.add_flag("--json", o.json, "end with a line that is a JSON object: the text, the ids, times and memory");
   app.add_flag("--stats", o.stats, "print speed and memory on standard error");
   app.add_flag("--explain", o.explain, "print the kernels of the model and why they are what they are, and stop");
+  app.add_flag("--profile", o.profile,
+               "print the measured time of every kernel of a prefill and of a decode step beside what the plan predicts, and stop; without a "
+               "prompt: of 512 tokens");
   app.add_flag("--describe", o.describe, "print the model's modules and parameters, and stop");
 
   try {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <weft/core/dtype.hpp>
 #include <weft/generate/settings.hpp>
 
 // What is not given here comes from the model's own files.
@@ -21,9 +22,9 @@ struct Options {
   std::vector<std::string> stop;
 
   int threads = 0;  // 0: as many as the machine has
-  std::optional<std::string> dtype;
+  std::optional<weft::DType> dtype;  // of matrices; one of the block formats: they are quantised to it unless the file has them in blocks
   std::optional<std::filesystem::path> logits;
-  bool json = false, stats = false, explain = false, describe = false;
+  bool json = false, stats = false, explain = false, describe = false, profile = false;
 };
 
 // The options, or the exit status when there is nothing more to do: 0 after --help, 2 after a mistake, which has been reported on standard

@@ -3,14 +3,13 @@
 #include <iostream>
 #include <iterator>
 
-std::optional<weft::text::Tokenizer> load_tokenizer(const Options& options, const std::filesystem::path& directory) {
-  const bool is_there = std::filesystem::exists(directory / "tokenizer.json") || std::filesystem::exists(directory / "vocab.json");
-  if (options.ids && !is_there && options.stop.empty()) return std::nullopt;
-  return weft::text::Tokenizer::load(directory);
+std::optional<weft::text::Tokenizer> load_tokenizer(const Options& options, const weft::ModelFiles& files) {
+  if (options.ids && !files.has_tokenizer() && options.stop.empty()) return std::nullopt;
+  return files.tokenizer();
 }
 
 std::vector<std::int32_t> read_prompt(const Options& options, const weft::text::Tokenizer* tokenizer,
-                                      const std::filesystem::path& directory) {
+                                      const weft::ModelFiles& files) {
   std::vector<std::int32_t> ids;
   if (options.ids) {
     ids = *options.ids;
@@ -18,7 +17,7 @@ std::vector<std::int32_t> read_prompt(const Options& options, const weft::text::
     std::vector<weft::text::Message> messages;
     if (options.system) messages.push_back({"system", options.system, {}});
     messages.push_back({"user", options.chat, {}});
-    ids = tokenizer->encode(weft::text::ChatTemplate::load(directory).render(messages));
+    ids = tokenizer->encode(files.chat_template().render(messages));
   } else {
     std::string text;
     if (options.prompt) {
@@ -27,7 +26,9 @@ std::vector<std::int32_t> read_prompt(const Options& options, const weft::text::
       text.assign(std::istreambuf_iterator<char>(std::cin), {});
       if (text.ends_with('\n')) text.pop_back();  // the end of the line, not of the prompt
     }
-    ids = tokenizer->encode(text);
+    ids.assign(tokenizer->start().begin(), tokenizer->start().end());
+    const auto of_text = tokenizer->encode(text);
+    ids.insert(ids.end(), of_text.begin(), of_text.end());
   }
   if (ids.empty()) throw weft::Error("prompt: expected at least one token, found an empty one");
   return ids;

@@ -5,18 +5,17 @@
 #include <string>
 #include <vector>
 
+#include <weft/generate/model_files.hpp>
 #include <weft/generate/stop.hpp>
-#include <weft/text/chat.hpp>
-#include <weft/text/tokenizer.hpp>
 
 #include "options.hpp"
 
 // The tokenizer of the model, where text is needed: nothing for --ids with a model that has none.
-std::optional<weft::text::Tokenizer> load_tokenizer(const Options& options, const std::filesystem::path& directory);
+std::optional<weft::text::Tokenizer> load_tokenizer(const Options& options, const weft::ModelFiles& files);
 
 // Throws weft::Error for an empty prompt, text that is not UTF-8, and a chat without a template.
 std::vector<std::int32_t> read_prompt(const Options& options, const weft::text::Tokenizer* tokenizer,
-                                      const std::filesystem::path& directory);
+                                      const weft::ModelFiles& files);
 
 // Token by token to whole characters, up to a stop string. Without a tokenizer the text is the ids with commas between them.
 class TextStream {

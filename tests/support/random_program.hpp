@@ -1,5 +1,6 @@
 // random_program: memory with random numbers for every leaf of a program.
 #pragma once
+#include <weft/core/quantize.hpp>
 #include <weft/core/tensor.hpp>
 #include <weft/plan/binding.hpp>
 

@@ -50,6 +50,7 @@ struct Dot {
 template <class Element, class T> void check_tiles() {
   using Kernel = MicroKernel<Element>;
   constexpr long rows = Kernel::rows, cols = Kernel::cols;
+  const cpu::TileScope tiles;
   for (int round = 0; round < 30; ++round) {
     const long k = round < 4 ? round + 1 : ragged(150), gap = ragged(9) - 1;
     const int nrows = static_cast<int>(ragged(rows)), ncols = static_cast<int>(ragged(cols));
@@ -74,13 +75,12 @@ template <class Element, class T> void check_tiles() {
     };
     bool exact = true;
     for (long i = 0; i < Kernel::steps(k) * Kernel::depth; ++i) {
-      const long step = i / Kernel::depth, within = i % Kernel::depth;
       for (long r = 0; r < rows; ++r) {
-        const long at = (step * rows + r) * Kernel::depth + within;
+        const long at = (i / Kernel::left_depth * rows + r) * Kernel::left_depth + i % Kernel::left_depth;
         exact = exact && to_float(a.p[at]) == left_at(r, i) && (r >= nrows || to_float(a_by_row.p[at]) == left_at(r, i));
       }
       for (long j = 0; j < cols; ++j) {
-        const long at = (step * cols + j) * Kernel::depth + within;
+        const long at = (i / Kernel::depth * cols + j) * Kernel::depth + i % Kernel::depth;
         exact = exact && to_float(b.p[at]) == right_at(j, i) && to_float(b_by_col.p[at]) == right_at(j, i);
       }
     }
@@ -148,37 +148,6 @@ template <class L, class W, int R, int C> void check_dots() {
   }
 }
 
-template <class W, int R> void check_accumulate() {
-  for (int round = 0; round < 25; ++round) {
-    const long n = ragged(150), count = ragged(40), gap = ragged(6) - 1;
-    const auto rows = random_values<W>(count * (n + gap));
-    const auto factors = random_values<float>(R * (count + gap)), start = random_values<float>(R * (n + gap));
-    auto out = start;
-    cpu::accumulate<R>(out.data(), n + gap, n, factors.data(), count + gap, rows.data(), n + gap, count);
-    double worst = 0;
-    bool grouping_matters = false;
-    for (long r = 0; r < R; ++r) {
-      std::vector<float> alone(start.begin() + r * (n + gap), start.begin() + r * (n + gap) + n);
-      cpu::accumulate<1>(alone.data(), n, n, factors.data() + r * (count + gap), 0, rows.data(), n + gap, count);
-      for (long i = 0; i < n + gap; ++i) {
-        const auto at = static_cast<std::size_t>(r * (n + gap) + i);
-        if (i >= n) {
-          CHECK(out[at] == start[at]);
-          continue;
-        }
-        Dot want;
-        want.add(start[at], 1);
-        for (long j = 0; j < count; ++j)
-          want.add(factors[static_cast<std::size_t>(r * (count + gap) + j)], to_float(rows[static_cast<std::size_t>(j * (n + gap) + i)]));
-        worst = std::max(worst, std::fabs(out[at] - want.value) / bound(count, want.magnitude));
-        grouping_matters = grouping_matters || alone[static_cast<std::size_t>(i)] != out[at];
-      }
-    }
-    CHECK(worst <= 1);
-    CHECK_FALSE(grouping_matters);
-  }
-}
-
 }  // namespace
 
 TEST_CASE("the bf16 dot instruction is used where the compiler's flags allow it") {
@@ -203,11 +172,6 @@ TEST_CASE_TEMPLATE("dots of bf16 rows", W, float, bf16, f16) {
   check_dots<bf16, W, 1, 8>();
   check_dots<bf16, W, 7, 1>();
 }
-TEST_CASE_TEMPLATE("weighted sums of rows", W, float, bf16, f16) {
-  check_accumulate<W, 3>();
-  check_accumulate<W, 7>();
-}
-
 TEST_CASE("peaks are positive and in proportion") {
   cpu::Threads threads(2);
   const cpu::Peaks peaks = cpu::measure_peaks(threads, 0.02);

@@ -1,4 +1,4 @@
-// Conversations as text: the chat templates of Qwen2.5, Qwen2 and ChatML, and JSON as Python writes it.
+// Conversations as text: the chat templates of Qwen2.5, Qwen2, SmolLM2, ChatML and Llama 3, and JSON as Python writes it.
 #include <doctest/doctest.h>
 
 #include <limits>
@@ -42,6 +42,21 @@ const std::string jinja_qwen2 =
     "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}";
 const std::string jinja_chatml =
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}";
+// of Meta-Llama-3-8B-Instruct
+const std::string jinja_llama3 =
+    "{% set loop_messages = messages %}{% for message in loop_messages %}{% set content = '<|start_header_id|>' + message['role'] + "
+    "'<|end_header_id|>\n\n'+ message['content'] | trim + '<|eot_id|>' %}{% if loop.index0 == 0 %}{% set content = bos_token + content %}"
+    "{% endif %}{{ content }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif "
+    "%}";
+// the parts of the Llama 3.1 template by which it is known
+const std::string jinja_llama3_1 =
+    R"({{- bos_token }}{%- set tools_in_user_message = true %}{%- set date_string = "26 Jul 2024" %}{%- set system_message = "" %})"
+    R"({{- "<|start_header_id|>system<|end_header_id|>\n\n" }}{{- "Environment: ipython\n" }})"
+    R"({{- "Cutting Knowledge Date: December 2023\n" }}{{- "Today Date: " + date_string + "\n\n" }}{{- system_message }})"
+    R"({{- "Given the following functions, please respond with a JSON for a function call " }}{{- t | tojson(indent=4) }})"
+    R"({{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'+ message['content'] | trim + '<|eot_id|>' }})"
+    R"({%- if not message.tool_calls|length == 1 %}{{- '"parameters": ' }}{{- "<|start_header_id|>ipython<|end_header_id|>\n\n" }})"
+    R"({{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }})";
 
 }  // namespace
 
@@ -108,6 +123,57 @@ TEST_CASE("Qwen2 and ChatML have no tools") {
         "chat: messages[0] calls tools, but the model's chat template has none");
 }
 
+TEST_CASE("SmolLM2 brings a system message of its own") {
+  CHECK(render(ChatTemplate::smollm2(), R"([{"role": "user", "content": "What is gravity?"}])") ==
+        "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+        "<|im_start|>user\nWhat is gravity?<|im_end|>\n<|im_start|>assistant\n");
+}
+
+TEST_CASE("the headers of Llama 3") {
+  const char* messages =
+      R"([{"role": "system", "content": "\n S\u3000"}, {"role": "user", "content": "\u00a0 Hi \u001c\n"}, {"role": "critic",
+                             "content": " "}])";
+  CHECK(render(ChatTemplate::llama3(), messages) ==
+        "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nS<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
+        "<|start_header_id|>critic<|end_header_id|>\n\n<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n");
+  const char* hi = R"([{"role": "user", "content": "Hi"}])";
+  CHECK(render(ChatTemplate::llama3(), hi, "[]", false) == "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>");
+  CHECK(complaint([&] { render(ChatTemplate::llama3(), hi, "[{}]"); }) == "chat: the model's chat template has no tools");
+  CHECK(complaint([&] { render(ChatTemplate::llama3(), R"([{"role": "user", "tool_calls": [{"name": "f", "arguments": {}}]}])"); }) ==
+        "chat: messages[0] calls tools, but the model's chat template has none");
+  CHECK(render(ChatTemplate::llama3_1(), hi, "null", false) ==
+        "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
+        "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>");
+  CHECK(ChatTemplate::llama3().end_of_turn() == "<|eot_id|>");
+  CHECK(ChatTemplate::chatml().end_of_turn() == "<|im_end|>");
+}
+
+TEST_CASE("the tools of Llama 3.1") {
+  const std::string begin =
+      "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nEnvironment: ipython\nCutting Knowledge Date: December 2023\n"
+      "Today Date: 01 Jan 2025\n\n";
+  const auto chat = ChatTemplate::llama3_1("01 Jan 2025");
+  CHECK(
+      render(chat, R"([{"role": "system", "content": "S"}, {"role": "user", "content": " U "},
+                         {"role": "assistant", "content": "left out", "tool_calls": [{"name": "f", "arguments": {"x": [1, "é"]}}]},
+                         {"role": "tool", "content": "a \"b\" "}, {"role": "assistant", "content": "Done"}])",
+             R"([{"name": "f", "empty": {}, "list": [1, {"a": null}]}, {}])") ==
+      begin +
+          "S<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nGiven the following functions, please respond with a JSON for a function "
+          "call with its proper arguments that best answers the given prompt.\n\nRespond in the format {\"name\": function name, "
+          "\"parameters\": dictionary of argument name and its value}.Do not use variables.\n\n"
+          "{\n    \"name\": \"f\",\n    \"empty\": {},\n    \"list\": [\n        1,\n        {\n            \"a\": null\n        }\n"
+          "    ]\n}\n\n{}\n\nU<|eot_id|>"
+          "<|start_header_id|>assistant<|end_header_id|>\n\n{\"name\": \"f\", \"parameters\": {\"x\": [1, \"é\"]}}<|eot_id|>"
+          "<|start_header_id|>ipython<|end_header_id|>\n\n\"a \\\"b\\\" \"<|eot_id|>"
+          "<|start_header_id|>assistant<|end_header_id|>\n\nDone<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n");
+  CHECK(complaint([&] { render(chat, R"([{"role": "system", "content": "S"}])", "[{}]"); }) ==
+        "chat: tools are described in the first message of the user, and there is none");
+  CHECK(complaint([&] {
+          render(chat, R"([{"role": "assistant", "tool_calls": [{"name": "f", "arguments": {}}, {"name": "g", "arguments": {}}]}])");
+        }) == "chat: messages[0] calls 2 tools, but the model's chat template allows one at a time");
+}
+
 TEST_CASE("conversations that make no sense") {
   struct Case {
     const char *messages, *complaint;
@@ -170,6 +236,20 @@ TEST_CASE("a template is recognised by its text") {
   const ChatTemplate escaped =
       ChatTemplate::recognise(jinja_chatml + R"({{ '<|im_start|>system\nIt\'s \\boxed.\nOk<|im_end|>' }})", "test");
   CHECK(escaped.default_system() == "It's \\boxed.\nOk");
+
+  const char* hi = R"([{"role": "user", "content": "Hi"}])";
+  const auto recognised = [&](const std::string& jinja) { return render(ChatTemplate::recognise(jinja, "test"), hi); };
+  CHECK(recognised(jinja_llama3) == render(ChatTemplate::llama3(), hi));
+  CHECK_FALSE(ChatTemplate::recognise(jinja_llama3, "test").has_tools());
+  CHECK(recognised(jinja_llama3_1) == render(ChatTemplate::llama3_1(), hi));
+  CHECK(ChatTemplate::recognise(jinja_llama3_1, "test").has_tools());
+  CHECK(render(ChatTemplate::recognise(jinja_llama3, "test", "<s>"), hi).starts_with("<s><|start_header_id|>"));
+  std::string no_beginning = jinja_llama3;
+  no_beginning.replace(no_beginning.find("bos_token + "), 12, "");
+  CHECK(recognised(no_beginning).starts_with("<|start_header_id|>"));
+  const std::string today = recognised(jinja_llama3_1 + R"({%- set date_string = strftime_now("%d %b %Y") %})");
+  CHECK(today.find("Today Date: 26 Jul 2024") == today.npos);
+  CHECK(today.find("\n\n<|eot_id|>") == today.find("Today Date: ") + std::string("Today Date: 26 Jul 2024").size());
 }
 
 TEST_CASE("templates that weft does not know") {
@@ -178,9 +258,20 @@ TEST_CASE("templates that weft does not know") {
   };
   std::string other_system = jinja_tools;
   other_system.replace(other_system.find("'Be brief.'"), 11, "'Be long.'");
+  const std::string neither =
+      "it has neither turns between <|im_start|> and <|im_end|> nor headers between <|start_header_id|> and <|end_header_id|>";
+  const std::string other_headers = "it has headers as Llama 3 has, but is none of the templates of Llama 3 to 3.3";
+  std::string other_date = jinja_llama3_1;
+  other_date.replace(other_date.find("26 Jul"), 6, "27 Jul");
   const std::vector<Case> cases = {
-      {"", "it has no turns between <|im_start|> and <|im_end|>"},
-      {"{{ bos_token }}[INST]{{ message.content }}[/INST]", "it has no turns between <|im_start|> and <|im_end|>"},
+      {"", neither},
+      {"{{ bos_token }}[INST]{{ message.content }}[/INST]", neither},
+      {"<|im_start|>", neither},
+      {"<|start_header_id|>{{ message.role }}<|end_header_id|>", other_headers},
+      {jinja_llama3 + "{{ '<|start_header_id|>' }}", "it has 3 kinds of headers, that of Llama 3 has 2"},
+      {jinja_llama3 + "{{ '<think>' }}", "it mentions <think>"},
+      {jinja_llama3 + "{% if tools %}", other_headers},
+      {other_date, other_headers},
       {jinja_tools + "{{ '<think>' }}", "it mentions <think>"},
       {jinja_chatml + "{{ message.content | trim }}", "it mentions trim"},
       {jinja_chatml + "{% if tools %}", "its tools are not those of Qwen2.5"},
@@ -212,6 +303,13 @@ TEST_CASE("where a model keeps its template") {
   CHECK(load().has_tools());
   directory.write("tokenizer_config.json", nlohmann::json{{"chat_template", nlohmann::json::array({rag})}}.dump());
   CHECK(complaint(load).starts_with(config + ": expected a template named 'default', found ["));
+  directory.write("tokenizer_config.json", nlohmann::json{{"chat_template", jinja_llama3}}.dump());
+  const char* hi = R"([{"role": "user", "content": "Hi"}])";
+  CHECK(render(load(), hi).starts_with("<|start_header_id|>user"));  // without a token for the beginning
+  directory.write("tokenizer_config.json", nlohmann::json{{"chat_template", jinja_llama3}, {"bos_token", "<s>"}}.dump());
+  CHECK(render(load(), hi).starts_with("<s><|start_header_id|>user"));
+  directory.write("tokenizer_config.json", nlohmann::json{{"chat_template", jinja_llama3}, {"bos_token", {{"content", "<b>"}}}}.dump());
+  CHECK(render(load(), hi).starts_with("<b><|start_header_id|>user"));
   directory.write("chat_template.jinja", jinja_chatml);  // wins
   CHECK(load().default_system().empty());
 }

@@ -69,6 +69,9 @@ TEST_CASE("letters and numbers are those of Unicode 16") {
 TEST_CASE("GPT-2's expression, and several one after the other") {
   CHECK(pieces({gpt2_pattern}, "We'll see  123 x") == Pieces{"We", "'ll", " see", " ", " 123", " x"});
   CHECK(pieces({R"(\p{N}{1,3})", R"([a-c]+|\p{L}+)"}, "abxyz12345") == Pieces{"ab", "xyz", "123", "45"});
+  CHECK(pieces({llama3_pattern}, "a12345 67'LL") == Pieces{"a", "123", "45", " ", "67", "'LL"});
+  CHECK(pieces({digit_pattern, gpt2_pattern}, "ab 12x'll") == Pieces{"ab", " ", "1", "2", "x", "'ll"});
+  CHECK(pieces({digits_pattern, gpt2_pattern}, "ab 12x") == Pieces{"ab", " ", "12", "x"});
   CHECK(pieces({}, "not cut") == Pieces{"not cut"});
 }
 

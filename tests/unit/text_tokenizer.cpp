@@ -227,6 +227,16 @@ TEST_CASE("a ByteLevel pre-tokenizer may bring GPT-2's expression") {
   CHECK(from_json(text_test::tiny_json()).encode("x01") == Ids{87, 15, 16});
 }
 
+TEST_CASE("bytes that no token stands for are left out, and their neighbours merge") {
+  auto document = text_test::tiny_json();
+  CHECK(from_json(document).encode("\x01").size() == 1);
+  document["model"]["vocab"].erase("ā");  // the byte 1
+  const Tokenizer tokenizer = from_json(document);
+  CHECK(tokenizer.encode("\x01").empty());
+  CHECK(tokenizer.encode("#\x01\x01#\x01") == Ids{269});
+  CHECK(tokenizer.encode("\x01##") == Ids{269});
+}
+
 TEST_CASE("text that is not UTF-8 is refused with the byte") {
   const Tokenizer tokenizer = from_json(text_test::tiny_json());
   CHECK_THROWS_WITH_AS(tokenizer.encode("ab\xFF"), "cannot encode text: it is not UTF-8 at byte 2", weft::Error);

@@ -28,6 +28,14 @@ std::string complaint(const std::filesystem::path& path) {
   return "";
 }
 
+// A post-processor that puts tokens before the text, as that of Llama 3.
+json start_template(const std::vector<int>& ids, const json& single = {{{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}},
+                                                                       {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}}) {
+  return {{"type", "TemplateProcessing"},
+          {"single", single},
+          {"special_tokens", {{"<s>", {{"id", "<s>"}, {"ids", ids}, {"tokens", {"<s>"}}}}}}};
+}
+
 void write_vocabulary_and_merges(const TemporaryDirectory& directory) {
   directory.write("vocab.json", text_test::tiny_json()["model"]["vocab"].dump());
   std::string merges = "#version: 0.2\n";
@@ -63,6 +71,11 @@ TEST_CASE("a tokenizer.json that weft does not read is refused with the file and
       {[](json& j) { j["model"]["vocab"]["a b"] = 271; }, ": the token 'a b' is not written in the alphabet of byte-level vocabularies"},
       {[](json& j) { j["model"]["vocab"][""] = 271; }, ": the token '' is not written in the alphabet of byte-level vocabularies"},
       {[](json& j) { j["model"]["vocab"].erase("Ġ"); }, ": the vocabulary has no token for the byte 32, so it cannot write every text"},
+      {[](json& j) {
+         j["model"]["vocab"].erase("Ā");
+         j["model"]["unk_token"] = "<|endoftext|>";
+       },
+       ": the vocabulary has no token for the byte 0, and weft does not write unknown tokens"},
       {[](json& j) { j["model"].erase("merges"); }, ": model.merges: expected an array, found nothing"},
       {[](json& j) { j["model"]["merges"] = json::object(); }, ": model.merges: expected an array, found {}"},
       {[](json& j) { j["model"]["merges"][1] = "abc"; }, ": merges: expected two tokens in merge 1"},
@@ -110,9 +123,9 @@ TEST_CASE("a tokenizer.json that weft does not read is refused with the file and
       {[](json& j) {
          j["pre_tokenizer"] = {{"type", "Whitespace"}};
        },
-       ": pre_tokenizer.type: expected 'Sequence' or 'Split' or 'ByteLevel', found \"Whitespace\""},
+       ": pre_tokenizer.type: expected 'Sequence' or 'Split' or 'Digits' or 'ByteLevel', found \"Whitespace\""},
       {[](json& j) { j["pre_tokenizer"]["pretokenizers"][1]["type"] = "Metaspace"; },
-       ": pre_tokenizer.pretokenizers[1].type: expected 'Sequence' or 'Split' or 'ByteLevel', found \"Metaspace\""},
+       ": pre_tokenizer.pretokenizers[1].type: expected 'Sequence' or 'Split' or 'Digits' or 'ByteLevel', found \"Metaspace\""},
       {[](json& j) { j["pre_tokenizer"]["pretokenizers"][0]["behavior"] = "Removed"; },
        ": pre_tokenizer.pretokenizers[0].behavior: expected 'Isolated', found \"Removed\""},
       {[](json& j) { j["pre_tokenizer"]["pretokenizers"][0]["invert"] = true; },
@@ -143,7 +156,15 @@ TEST_CASE("a tokenizer.json that weft does not read is refused with the file and
       {[](json& j) {
          j["post_processor"] = {{"type", "TemplateProcessing"}, {"single", {{{"SpecialToken", {{"id", "<s>"}}}}}}};
        },
-       ": post_processor.single[0]: expected a template that adds no tokens, found {"},
+       ": post_processor.special_tokens: expected an object, found nothing"},
+      {[](json& j) {
+         j["post_processor"] = start_template({270}, {{{"Sequence", {{"id", "A"}}}}, {{"SpecialToken", {{"id", "<s>"}}}}});
+       },
+       ": post_processor.single[1]: expected a template that adds tokens only before the text, found {"},
+      {[](json& j) { j["post_processor"] = start_template({-3}); },
+       ": post_processor.special_tokens.<s>.ids[0]: expected an id below 2^31, found -3"},
+      {[](json& j) { j["post_processor"] = start_template({300}); },
+       ": expected a token to go before texts, found the id 300, which is none"},
       {[](json& j) {
          j["decoder"] = {{"type", "Metaspace"}};
        },
@@ -228,6 +249,33 @@ TEST_CASE("what does not change ids is not asked for") {
     directory.write("tokenizer.json", document.dump());
     CHECK(Tokenizer::load(directory.path()).encode(" lower<|endoftext|>\u03d2\u0301").front() == 259);
   }
+}
+
+TEST_CASE("tokens that go before a text are told, but not encoded") {
+  const TemporaryDirectory directory;
+  json document = text_test::tiny_json();
+  const auto load = [&] {
+    directory.write("tokenizer.json", document.dump());
+    return Tokenizer::load(directory.path());
+  };
+  CHECK(load().start().empty());
+  const json byte_level = document["post_processor"];
+  document["post_processor"] = {{"type", "Sequence"}, {"processors", {byte_level, start_template({270})}}};
+  const Tokenizer tokenizer = load();
+  CHECK(Ids(tokenizer.start().begin(), tokenizer.start().end()) == Ids{270});
+  CHECK(tokenizer.encode(" lower") == Ids{259, 260});
+}
+
+TEST_CASE("digits may be cut out before GPT-2's expression") {
+  const TemporaryDirectory directory;
+  json document = text_test::tiny_json();
+  auto& steps = document["pre_tokenizer"]["pretokenizers"];
+  steps[0] = {{"type", "Digits"}, {"individual_digits", true}};
+  steps[1]["use_regex"] = true;
+  const auto ids = [&] { return Tokenizer::load(directory.write("tokenizer.json", document.dump())).encode("a01 ##"); };
+  CHECK(ids() == Ids{64, 15, 16, 268, 2});
+  steps[0]["individual_digits"] = false;
+  CHECK(ids() == Ids{64, 264, 268, 2});  // "0 1" merges
 }
 
 TEST_CASE("vocab.json and merges.txt, with the added tokens beside them") {

@@ -4,7 +4,10 @@
 
 namespace weft::detail {
 
-// ---- digits: the whole numbers of a block without their offset, in the order of the elements. q8_0 has signed ones, all others start at 0.
+template <class T> concept BlockOf32 = BlockFormat<T> && block_elements(dtype_of<T>) == 32;
+template <class T> concept BlockOf256 = BlockFormat<T> && block_elements(dtype_of<T>) == 256;
+
+// ---- digits: the whole numbers of a block, from 0 upwards, in the order of the elements
 
 inline void unpack_low(const std::uint8_t (&q)[16], std::uint8_t* digit) {
   for (int j = 0; j < 16; ++j) {
@@ -17,14 +20,12 @@ inline void pack_low(const std::uint8_t* digit, std::uint8_t (&q)[16]) {
 }
 template <class Block> inline constexpr bool has_high_bits = requires(Block b) { b.high; };
 
-template <class Block>
-requires(block_elements(dtype_of<Block>) == 32) inline void unpack_digits(const Block& b, std::uint8_t* digit) {
+template <BlockOf32 Block> void unpack_digits(const Block& b, std::uint8_t* digit) {
   unpack_low(b.q, digit);
   if constexpr (has_high_bits<Block>)
     for (int j = 0; j < 32; ++j) digit[j] = static_cast<std::uint8_t>(digit[j] | (b.high[j / 8] >> j % 8 & 1) << 4);
 }
-template <class Block>
-requires(block_elements(dtype_of<Block>) == 32) inline void pack_digits(const std::uint8_t* digit, Block& b) {
+template <BlockOf32 Block> void pack_digits(const std::uint8_t* digit, Block& b) {
   pack_low(digit, b.q);
   if constexpr (has_high_bits<Block>)
     for (int i = 0; i < 4; ++i) {
@@ -33,9 +34,9 @@ requires(block_elements(dtype_of<Block>) == 32) inline void pack_digits(const st
       b.high[i] = static_cast<std::uint8_t>(bits);
     }
 }
-// q4_k, q5_k: byte l of pair p holds element 64 p + l and, above it, element 64 p + 32 + l; their fifth bits are bits 2 p and 2 p + 1 of high[l]
-template <class Block>
-requires(block_elements(dtype_of<Block>) == 256) inline void unpack_digits(const Block& b, std::uint8_t* digit) {
+// q4_k, q5_k: byte l of pair p holds element 64 p + l and, above it, element 64 p + 32 + l; their fifth bits are bits 2 p and 2 p + 1 of
+// high[l]
+template <BlockOf256 Block> void unpack_digits(const Block& b, std::uint8_t* digit) {
   for (int p = 0; p < 4; ++p)
     for (int l = 0; l < 32; ++l) {
       int low = b.q[32 * p + l] & 15, high = b.q[32 * p + l] >> 4;
@@ -47,8 +48,7 @@ requires(block_elements(dtype_of<Block>) == 256) inline void unpack_digits(const
       digit[64 * p + 32 + l] = static_cast<std::uint8_t>(high);
     }
 }
-template <class Block>
-requires(block_elements(dtype_of<Block>) == 256) inline void pack_digits(const std::uint8_t* digit, Block& b) {
+template <BlockOf256 Block> void pack_digits(const std::uint8_t* digit, Block& b) {
   for (int p = 0; p < 4; ++p)
     for (int l = 0; l < 32; ++l) b.q[32 * p + l] = static_cast<std::uint8_t>((digit[64 * p + l] & 15) | (digit[64 * p + 32 + l] & 15) << 4);
   if constexpr (has_high_bits<Block>)

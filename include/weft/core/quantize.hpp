@@ -1,7 +1,8 @@
-// quantize: rows of floats to the blocks of core/blocks.hpp and back. From blocks, and to q8_0 ... q5_1, the results are bit for bit those of
-// ggml's reference (as its Python package gguf states it), with and without contraction into fused multiply-adds; to q4_k ... q6_k by a search
-// of weft's own (core/quantize_search.hpp), which no reader of the format can tell from another.
+// quantize: rows of floats to the blocks of core/blocks.hpp and back. From blocks, and to q8_0 ... q5_1, the results are bit for bit those
+// of ggml's reference (as its Python package gguf states it), with and without contraction into fused multiply-adds; to q4_k ... q6_k by a
+// search of weft's own (core/quantize_search.hpp), which every reader of the format understands as well.
 #pragma once
+#include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <string>
@@ -12,6 +13,10 @@
 namespace weft {
 
 namespace detail {
+
+template <class T> concept HasScale = std::is_same_v<T, q4_0> || std::is_same_v<T, q5_0>;
+template <class T> concept HasMinimum = std::is_same_v<T, q4_1> || std::is_same_v<T, q5_1>;
+template <class T> concept HasGroupMinima = std::is_same_v<T, q4_k> || std::is_same_v<T, q5_k>;
 
 // q4_0, q5_0: the extreme gets the lowest digit; the reference multiplies and adds in one rounding
 template <int digits, class Block> void quantize_symmetric(const float* x, Block& b) {
@@ -24,7 +29,8 @@ template <int digits, class Block> void quantize_symmetric(const float* x, Block
   }
   pack_digits(digit, b);
 }
-// q4_1, q5_1: the least element gets digit 0, the largest one the highest. The product, exact in double, is rounded to float before 0.5 is added.
+// q4_1, q5_1: the least element gets digit 0, the largest one the highest. The product, exact in double, is rounded to float before 0.5 is
+// added.
 template <int digits, class Block> void quantize_with_minimum(const float* x, Block& b) {
   const auto [least, most] = range_of<32>(x);
   const float d = (most - least) / (digits - 1), r = inverse_scale(d);
@@ -40,30 +46,27 @@ template <int digits, class Block> void quantize_with_minimum(const float* x, Bl
 
 }  // namespace detail
 
-// ---- one block to floats. Every product is exact in fp32: f16 has 11 significant bits, the scales of groups at most 7 and digits at most 8 (and
-// these never all at once), so that only the last addition rounds, and a fused multiply-add cannot change it.
+// ---- one block to floats. Every product is exact in fp32: f16 has 11 significant bits, the scales of groups and the digits have at most
+// 12 together. So only the last addition rounds, and a fused multiply-add gives the same bits.
 
 inline void dequantize(const q8_0& b, float* x) {
   const float d = to_float(b.d);
   for (int j = 0; j < 32; ++j) x[j] = d * static_cast<float>(b.q[j]);
 }
-template <class Block>
-requires(std::is_same_v<Block, q4_0> || std::is_same_v<Block, q5_0>) inline void dequantize(const Block& b, float* x) {
+template <detail::HasScale Block> void dequantize(const Block& b, float* x) {
   constexpr int offset = std::is_same_v<Block, q4_0> ? 8 : 16;
   std::uint8_t digit[32];
   detail::unpack_digits(b, digit);
   const float d = to_float(b.d);
   for (int j = 0; j < 32; ++j) x[j] = d * static_cast<float>(digit[j] - offset);
 }
-template <class Block>
-requires(std::is_same_v<Block, q4_1> || std::is_same_v<Block, q5_1>) inline void dequantize(const Block& b, float* x) {
+template <detail::HasMinimum Block> void dequantize(const Block& b, float* x) {
   std::uint8_t digit[32];
   detail::unpack_digits(b, digit);
   const float d = to_float(b.d), m = to_float(b.m);
   for (int j = 0; j < 32; ++j) x[j] = d * static_cast<float>(digit[j]) + m;
 }
-template <class Block>
-requires(std::is_same_v<Block, q4_k> || std::is_same_v<Block, q5_k>) inline void dequantize(const Block& b, float* x) {
+template <detail::HasGroupMinima Block> void dequantize(const Block& b, float* x) {
   std::uint8_t digit[256];
   detail::unpack_digits(b, digit);
   const float d = to_float(b.d), dmin = to_float(b.dmin);
@@ -87,7 +90,7 @@ inline void dequantize(const q6_k& b, float* x) {
 
 inline void quantize(const float* x, q8_0& b) {
   const auto [least, most] = detail::range_of<32>(x);
-  const float d = (most > -least ? most : -least) / 127, r = detail::inverse_scale(d);
+  const float d = std::fabs(most > -least ? most : least) / 127, r = detail::inverse_scale(d);
   b.d = to_f16(d);
   for (int j = 0; j < 32; ++j) {  // to nearest, halves away from zero
     const float v = static_cast<float>(static_cast<double>(x[j]) * r);

@@ -1,5 +1,5 @@
-// quantize_search: floats to blocks whose groups have scales of their own (q4_k, q5_k, q6_k). The format leaves open which scales are best; here
-// they are found so that the sum of squared errors of each group becomes small:
+// quantize_search: floats to blocks whose groups have scales of their own (q4_k, q5_k, q6_k). The format leaves open which scales are best;
+// here they are found so that the sum of squared errors of each group becomes small:
 //   1. per group, several trial scales around the one that spans the range of its elements: each gives digits, the digits give scale and
 //      minimum by least squares, and these are kept if they err less than the best so far;
 //   2. the largest of a block decide its f16 factors, and every group takes the nearest whole multiples of these, or a neighbour that errs

@@ -1,5 +1,5 @@
-// epilogue: what happens to a block of accumulators: reductions over the columns of the tile, then pointwise stores. Shared by the skeletons
-// contraction and stream; neither knows what is computed.
+// epilogue: what happens to a block of accumulators: reductions over the columns of the tile, then pointwise stores. Shared by the
+// skeletons contraction and stream; neither knows what is computed.
 #pragma once
 #include <weft/cpu/staging.hpp>
 
@@ -7,8 +7,16 @@ namespace weft::cpu {
 
 constexpr long round_up(long n, long multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-// The columns of segment g of kernel k. A chunk is what one piece of work makes: a run of the innermost axis, or, where the epilogue reduces over
-// columns, all columns that it reduces over (the innermost axes).
+// moves on to the next place along a list
+template <class P, const AxisList& list> WEFT_INLINE void advance(const Binding<P>& b, Index<P>& index) {
+  for (int i = list.count; i-- > 0;) {
+    if (++index[list.axis[i]] < extent_of(b, list.axis[i])) return;
+    index[list.axis[i]] = 0;
+  }
+}
+
+// The columns of segment g of kernel k. A chunk is what one piece of work makes: a run of the innermost axis, or, where the epilogue
+// reduces over columns, all columns that it reduces over (the innermost axes).
 template <class P, int k, int g> struct Columns {
   static constexpr auto& plan = plan_of<P>;
   static constexpr auto& segment = plan.kernel[k].segment[g];
@@ -20,7 +28,8 @@ template <class P, int k, int g> struct Columns {
     return l;
   }();
   static constexpr int in_chunk = reduced ? count_axes(reduced) : 1;
-  static constexpr int outer = list.count - in_chunk, last = list.count - 1;  // list: [0, outer) [outer, last) last
+  static constexpr int outer = list.count - in_chunk,
+                       last = list.count - 1;  // list: [0, outer) [outer, last) last
   static constexpr int inner = list.axis[last];
   static constexpr Mask chunk_axes = [] {
     Mask m = 0;
@@ -28,7 +37,8 @@ template <class P, int k, int g> struct Columns {
     return m;
   }();
 
-  static long run_length(const Binding<P>& b, long wanted) {  // columns along the innermost axis in a chunk
+  static long run_length(const Binding<P>& b,
+                         long wanted) {  // columns along the innermost axis in a chunk
     const long n = extent_of<P, inner>(b);
     return reduced || n < wanted ? n : wanted;
   }
@@ -94,6 +104,15 @@ template <class P, int k, int g, int known> struct Accumulators {
   }
 };
 
+// the plain leaves below a node, not counting what contractions read, that have a row for each of `rows` and lie along the lane axis
+template <class Plan> constexpr void collect_leaves(const Plan& plan, int node, Mask rows, int lane, NodeList& seen, NodeList& found) {
+  const Node& n = plan.node[node];
+  if (seen.has(node) || n.kind == NodeKind::contract) return;
+  seen.add(node);
+  if (n.kind == NodeKind::leaf && (n.axes & rows) && (n.axes & bit(lane))) found.add(node);
+  for (int i = 0; i < n.operands; ++i) collect_leaves(plan, n.operand[i], rows, lane, seen, found);
+}
+
 template <class P, int k, int g> struct Epilogue {
   static constexpr auto& plan = plan_of<P>;
   static constexpr auto& segment = plan.kernel[k].segment[g];
@@ -116,6 +135,51 @@ template <class P, int k, int g> struct Epilogue {
   }();
   // index stands at the row and the outer columns; the chunk begins at `first` along the innermost axis and is `length` long
   [[gnu::noinline]] static void run(const Binding<P>& b, Index<P>& index, Block block, long first, long length) {
+    row(b, index, block, first, length);
+  }
+  // the same for `count` rows from first_row on, numbered along the axes `rows`; their accumulators are row_size apart
+  template <const AxisList& rows> [[gnu::noinline]] static void run_rows(const Binding<P>& binding, const Index<P>& start, long first_row,
+                                                                         long count, Block block, long row_size, long first, long length) {
+    const Binding<P> b = binding;  // copies that no store can reach: what does not change is computed once
+    Index<P> index = start;
+    decode<P, rows>(b, first_row, index);
+    for (long r = 0; r < count; ++r, block.row += row_size) {
+      row(b, index, block, first, length);
+      advance<P, rows>(b, index);
+    }
+  }
+  // brings what run_rows will touch into the cache: the tensors that lie along the chunk. They come a short piece per row, which no
+  // hardware prefetcher foresees.
+  template <const AxisList& rows>
+  WEFT_INLINE static void prefetch(const Binding<P>& b, const Index<P>& start, long first_row, long count, long first, long length) {
+    Index<P> index = start;
+    decode<P, rows>(b, first_row, index);
+    for (long r = 0; r < count; ++r, advance<P, rows>(b, index)) {
+      index[lane] = first;
+      unroll<leaves.count>([&](auto i) WEFT_FLAT { prefetch_run<LeafAccess<P, leaves.node[i]>, 0>(b, index, length); });
+      unroll<segment.stores>([&](auto s) WEFT_FLAT {
+        constexpr int store = segment.store[s];
+        if constexpr (plan.store[store].index < 0) prefetch_run<StoreAccess<P, store>, 1>(b, index, length);
+      });
+    }
+  }
+
+ private:
+  static constexpr NodeList leaves = [] {
+    NodeList seen, found;
+    for (int i = 0; i < roots.count; ++i) collect_leaves(plan, roots.node[i], plan.kernel[k].rows, lane, seen, found);
+    return found;
+  }();
+  template <class A, int to_write> WEFT_INLINE static void prefetch_run(const Binding<P>& b, const Index<P>& index, long length) {
+    constexpr long line = 64;
+    if constexpr (std::is_pointer_v<decltype(A::data(b))>) {
+      if (A::template step<lane>(b) != 1) return;
+      const auto* p = reinterpret_cast<const std::byte*>(A::data(b) + A::offset(b, index));
+      const long bytes = length * static_cast<long>(sizeof(typename A::T));
+      for (long at = 0; at < bytes; at += line) __builtin_prefetch(p + at, to_write, 3);
+    }
+  }
+  WEFT_INLINE static void row(const Binding<P>& b, Index<P>& index, Block block, long first, long length) {
     float reduced[segment.reductions + 1];
     unroll<segment.reductions>([&](auto r) WEFT_FLAT {
       reduced[r] = reduce<r>(b, index, Accumulators<P, k, g, r>{block, reduced}, length);
@@ -137,17 +201,15 @@ template <class P, int k, int g> struct Epilogue {
       for (int i = C::outer; i <= C::last; ++i) index[C::list.axis[i]] = 0;
     }
   }
-
- private:
   template <class Held>
   WEFT_INLINE static void store_run(const Binding<P>& b, Index<P>& index, Held& held, long base, long first, long length) {
     using Row = WithInvariants<P, lane, Held, roots>;
     held.at = base;
     const Row row(b, index, held);
-    for (long j = 0; j < length; j += Packet::lanes) {
+    const auto packet = [&](long j, auto n) WEFT_FLAT {
       held.at = base + j;
       index[lane] = first + j;
-      const Point<P, lane, Row> p{b, index, row, length - j < Packet::lanes ? length - j : long(Packet::lanes)};
+      const Point<P, lane, Row> p{b, index, row, n};
       Packet v[segment.stores];
       unroll<segment.stores>([&](auto s) WEFT_FLAT {
         if constexpr (!whole_chunk(segment.store[s])) v[s] = evaluate<plan.store[segment.store[s]].node, Packet>(p);
@@ -155,9 +217,12 @@ template <class P, int k, int g> struct Epilogue {
       unroll<segment.stores>([&](auto s) WEFT_FLAT {
         if constexpr (!whole_chunk(segment.store[s])) write<P, segment.store[s]>(p, v[s]);
       });
-    }
+    };
+    long j = 0;
+    for (; j + Packet::lanes <= length; j += Packet::lanes) packet(j, std::integral_constant<long, Packet::lanes>{});
+    if (j < length) packet(j, length - j);
   }
-  template <int r, class Held> static float reduce(const Binding<P>& b, Index<P>& index, Held held, long length) {
+  template <int r, class Held> WEFT_INLINE static float reduce(const Binding<P>& b, Index<P>& index, Held held, long length) {
     constexpr int node = segment.reduction[r], operands = plan.node[node].operands;
     constexpr bool is_sum = plan.node[node].monoid == Monoid::sum;
     const Packet neutral(is_sum ? 0.f : -std::numeric_limits<float>::infinity());

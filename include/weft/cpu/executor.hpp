@@ -3,6 +3,7 @@
 #pragma once
 #include <weft/core/tensor.hpp>
 #include <weft/cpu/contraction.hpp>
+#include <weft/cpu/profile.hpp>
 #include <weft/cpu/row.hpp>
 #include <weft/cpu/stream.hpp>
 
@@ -40,19 +41,32 @@ class Executor {
   // grows the workspace so that run does not have to
   template <class P> void reserve(const Binding<P>& b) { grow(workspace_bytes(b)); }
 
+  // From now on `recorder` is told of every run (see Profile in profile_report.hpp); nullptr ends it.
+  void record(Recorder* recorder) { recorder_ = recorder; }
+
   // executes all kernels of a program; allocates nothing if the workspace suffices
   template <class P> void run(Binding<P>& b) {
     grow(workspace_bytes(b));
     bind_temporaries(b, workspace_.data());
     std::byte* rest = workspace_.data() + temporary_bytes(b);
     team_.begin();
+    long clock[plan_of<P>.kernels + 1];  // of thread 0, between the barriers
+    if (recorder_) clock[0] = nanoseconds_now();
     threads_.run([&](int thread) {
       Worker worker(team_, thread);
+      const TileScope tiles;
       unroll<plan_of<P>.kernels>([&](auto k) {
-        if constexpr (k > 0) worker.sync();
+        if constexpr (k > 0) {
+          worker.sync();
+          if (recorder_ && thread == 0) clock[k] = nanoseconds_now();
+        }
         kernel_of<P, k>::type::run(b, worker, rest);
       });
     });
+    if (recorder_) {
+      clock[plan_of<P>.kernels] = nanoseconds_now();
+      tell(*recorder_, b, clock);
+    }
   }
 
  private:
@@ -62,6 +76,7 @@ class Executor {
   Threads threads_;
   Team team_;
   Memory workspace_;
+  Recorder* recorder_ = nullptr;
 };
 
 }  // namespace weft::cpu

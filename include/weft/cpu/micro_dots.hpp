@@ -1,4 +1,4 @@
-// micro_dots: inner products and weighted sums for few rows, read from where the operands lie. Memory bandwidth limits them, so each
+// micro_dots: inner products for few rows, read from where the operands lie. Memory bandwidth limits them, so each
 // weight is loaded once for all rows.
 #pragma once
 #include "micro_kernel.hpp"
@@ -85,34 +85,6 @@ template <class L, class W, int R, int C> void dots(const L* const* left, const 
     unroll<R>([&](auto r) WEFT_FLAT { sum[c * R + r] = part[0][r] + part[1][r]; });
   });
   detail::sums(sum, out);
-}
-
-// out[r * out_stride + i] += factors[r * factor_stride + j] * rows[j * row_stride + i] for r < R, i < n and j = 0, 1, ... count - 1, in
-// this order of j
-template <int R, class W>
-void accumulate(float* out, long out_stride, long n, const float* factors, long factor_stride, const W* rows, long row_stride, long count) {
-  constexpr int lanes = Packet::lanes, registers = isa >= Isa::avx512 ? 24 : 12;
-  constexpr int most = registers / R < 1 ? 1 : registers / R > 4 ? 4 : registers / R;
-  const auto block = [&](auto packets, long at, long last) WEFT_FLAT {  // the last packet of the block has `last` lanes
-    constexpr int P = packets;
-    const auto size = [&](int p) WEFT_FLAT { return p == P - 1 ? last : long(lanes); };
-    Packet sum[R][P];
-    unroll<R>([&](auto r)
-                  WEFT_FLAT { unroll<P>([&](auto p) WEFT_FLAT { sum[r][p] = load(out + r * out_stride + at + p * lanes, size(p)); }); });
-    for (long j = 0; j < count; ++j) {
-      Packet v[P];
-      unroll<P>([&](auto p) WEFT_FLAT { v[p] = load(rows + j * row_stride + at + p * lanes, size(p)); });
-      unroll<R>([&](auto r) WEFT_FLAT {
-        const Packet f(factors[r * factor_stride + j]);
-        unroll<P>([&](auto p) WEFT_FLAT { sum[r][p] = fma(f, v[p], sum[r][p]); });
-      });
-    }
-    unroll<R>([&](auto r)
-                  WEFT_FLAT { unroll<P>([&](auto p) WEFT_FLAT { store(out + r * out_stride + at + p * lanes, sum[r][p], size(p)); }); });
-  };
-  long at = 0;
-  for (; at + most * lanes <= n; at += most * lanes) block(std::integral_constant<int, most>{}, at, lanes);
-  for (; at < n; at += lanes) block(std::integral_constant<int, 1>{}, at, n - at < lanes ? n - at : lanes);
 }
 
 }  // namespace weft::cpu

@@ -2,23 +2,27 @@
 //
 // Many rows: MicroKernel<Element>::tile multiplies a packed left panel (`rows` rows) by a packed right panel (`cols` columns) into a block
 // of f32 accumulators in memory, at 99 % of the peak of one core (AVX-512 on Zen 4, k = 896). Element is the format of the packed operands:
-// float everywhere, bf16 where has_bf16_dot (accumulated in f32, two products at a time). `depth` consecutive k values lie together:
-//   left  [ceil(k / depth)][rows][depth]     right  [ceil(k / depth)][cols][depth]
-// with zeros for rows, columns and k beyond the extent. micro_pack.hpp fills panels; panels are 64-byte aligned.
-// Few rows: micro_dots.hpp works on operands where they lie.
+// float everywhere, bf16 where has_bf16_dot (accumulated in f32, two products at a time). Consecutive k values lie together, `left_depth`
+// of a row and `depth` of a column; the two differ for tile registers only (micro_amx.hpp):
+//   left  [ceil(k / left_depth)][rows][left_depth]     right  [ceil(k /
+//   left_depth) * left_depth / depth][cols][depth]
+// with zeros for rows, columns and k beyond the extent. micro_pack.hpp fills panels; panels are 64-byte aligned. Few rows: micro_dots.hpp
+// works on operands where they lie.
 //
-// Every sum runs over k in an order that depends on k, the formats and the instruction set only: not on the number of rows or columns
-// that were computed together, and not on addresses.
+// Every sum runs over k in an order that depends on k, the formats and the instruction set only: not on the number of rows or columns that
+// were computed together, and not on addresses.
 //
-// Another kind of tile (a hardware tile such as AMX, quantised blocks) is another specialisation with the same members.
+// A thread that calls tile holds a TileScope. Another kind of tile is another specialisation with the same members.
 #pragma once
 #include <type_traits>
 
+#include "micro_amx.hpp"
+#include "micro_amx_tiles.hpp"
 #include "simd.hpp"
 
 namespace weft::cpu {
 
-inline constexpr bool has_bf16_dot = isa == Isa::avx512_bf16;
+inline constexpr bool has_bf16_dot = isa >= Isa::avx512_bf16;
 
 // the format in which operands of format T are packed: bf16 keeps its own where there is an instruction for it
 template <class T> using PackedAs = std::conditional_t<has_bf16_dot && std::is_same_v<T, bf16>, bf16, float>;
@@ -51,12 +55,14 @@ template <> struct Product<bf16> {
 
 }  // namespace detail
 
-template <class Element> struct MicroKernel {
+// The micro-kernel of vector registers: rows come in groups whose group * packets accumulators, `packets` operands and a broadcast fit the
+// 32 or 16 registers. A panel has one group, or more where it has the rows of tile registers.
+inline constexpr int register_rows = isa >= Isa::avx512 ? 12 : 6;
+template <class Element, int panel_rows> struct RegisterMicroKernel {
   using Product = detail::Product<Element>;
-  static constexpr int depth = Product::depth;
+  static constexpr int depth = Product::depth, left_depth = depth;
   static constexpr int packets = 2;
-  // rows * packets accumulators, `packets` operands and a broadcast fit the 32 or 16 registers
-  static constexpr int rows = isa >= Isa::avx512 ? 12 : 6;
+  static constexpr int rows = panel_rows, group = register_rows;
   static constexpr int cols = packets * Packet::lanes;
 
   static constexpr long steps(long k) { return (k + depth - 1) / depth; }
@@ -64,15 +70,18 @@ template <class Element> struct MicroKernel {
   static constexpr long right_size(long k) { return steps(k) * cols * depth; }
 
   // c[r * ldc + j] = (accumulate ? c : 0) + sum over k of left * right, for r < R and all j < cols
-  template <int R>
-  [[gnu::noinline]] static void tile_rows(const Element* left, const Element* right, long k, float* c, long ldc, bool accumulate) {
-    static_assert(1 <= R && R <= rows);
+  template <int R> [[gnu::noinline]] static void tile_rows(const Element* left, const Element* right, long k, float* c, long ldc,
+                                                           bool accumulate, Ahead ahead) {
+    static_assert(1 <= R && R <= group);
+    const char* next = static_cast<const char*>(ahead.bytes > 0 ? ahead.first : c);
     native::Floats sum[R][packets];
     unroll<R>([&](auto r) WEFT_FLAT {
       unroll<packets>([&](auto j)
                           WEFT_FLAT { sum[r][j] = accumulate ? native::load(c + r * ldc + j * Packet::lanes) : native::broadcast(0.f); });
     });
-    for (long step = 0, n = steps(k); step < n; ++step, left += rows * depth, right += cols * depth) {
+    const long n = steps(k), ahead_step = (ahead.bytes + n - 1) / n;
+    for (long step = 0; step < n; ++step, left += rows * depth, right += cols * depth, next += ahead_step) {
+      __builtin_prefetch(next, 0, 2);
       typename Product::Operand b[packets];
       unroll<packets>([&](auto j) WEFT_FLAT { b[j] = Product::load(right + j * (Packet::lanes * depth)); });
       unroll<R>([&](auto r) WEFT_FLAT {
@@ -83,21 +92,36 @@ template <class Element> struct MicroKernel {
     unroll<R>([&](auto r)
                   WEFT_FLAT { unroll<packets>([&](auto j) WEFT_FLAT { native::store(c + r * ldc + j * Packet::lanes, sum[r][j]); }); });
   }
-  static void tile(const Element* left, const Element* right, long k, float* c, long ldc, bool accumulate) {
-    tile_rows<rows>(left, right, k, c, ldc, accumulate);
+  static void tile(const Element* left, const Element* right, long k, float* c, long ldc, bool accumulate, Ahead ahead = {}) {
+    tile(rows, left, right, k, c, ldc, accumulate, ahead);
   }
-  // At least the first n rows, 1 <= n <= rows: a multiple of row_step, so that three tiles have to be compiled and not one for each n. c needs
-  // room for all rows of the tile; those from n on hold nothing of use afterwards.
-  static constexpr int row_step = rows / 3;
-  static void tile(int n, const Element* left, const Element* right, long k, float* c, long ldc, bool accumulate) {
+  // At least the first n rows, 1 <= n <= rows: a multiple of row_step, so that three tiles have to be compiled and not one for each n. c
+  // needs room for all rows of the tile; those from n on hold nothing of use afterwards.
+  static constexpr int row_step = group / 3;
+  static_assert(rows % row_step == 0);
+  static void tile(int n, const Element* left, const Element* right, long k, float* c, long ldc, bool accumulate, Ahead ahead = {}) {
+    if constexpr (rows > group)
+      for (; n > group; n -= group, left += group * depth, c += group * ldc) tile_rows<group>(left, right, k, c, ldc, accumulate, ahead);
     if (n <= row_step)
-      tile_rows<row_step>(left, right, k, c, ldc, accumulate);
+      tile_rows<row_step>(left, right, k, c, ldc, accumulate, ahead);
     else if (n <= 2 * row_step)
-      tile_rows<2 * row_step>(left, right, k, c, ldc, accumulate);
+      tile_rows<2 * row_step>(left, right, k, c, ldc, accumulate, ahead);
     else
-      tile_rows<rows>(left, right, k, c, ldc, accumulate);
+      tile_rows<group>(left, right, k, c, ldc, accumulate, ahead);
   }
 };
+
+// What a thread holds while it calls tile: the set-up of its tile registers, where there are such.
+#if defined(WEFT_AMX)
+using TileScope = HardwareTiles::Scope;
+template <class Element> struct MicroKernel : RegisterMicroKernel<Element, AmxMicroKernel<HardwareTiles>::rows> {};
+template <> struct MicroKernel<bf16> : AmxMicroKernel<HardwareTiles> {};
+#else
+struct TileScope {
+  TileScope() {}  // so that holding one is no unused variable
+};
+template <class Element> struct MicroKernel : RegisterMicroKernel<Element, register_rows> {};
+#endif
 
 }  // namespace weft::cpu
 

@@ -96,7 +96,7 @@ template <class Element, class T> void pack_right_rows(const T* src, long column
 template <class Element, class T> void pack_right_cols(const T* src, long k_stride, long k, int ncols, Element* panel) {
   using Kernel = MicroKernel<Element>;
   constexpr int lanes = Packet::lanes, depth = Kernel::depth;
-  for (long at = 0; at < k; at += depth)
+  for (long at = 0; at < Kernel::steps(k) * depth; at += depth)
     for (int first = 0; first < Kernel::cols; first += lanes) {
       Element* out = panel + (at / depth * Kernel::cols + first) * depth;
       const T* p = src + at * k_stride + first;
@@ -104,7 +104,7 @@ template <class Element, class T> void pack_right_cols(const T* src, long k_stri
       if constexpr (depth == 1) {
         store(out, n > 0 ? load(p, n) : Packet(0.f));
       } else {
-        const Packet even = n > 0 ? load(p, n) : Packet(0.f), odd = n > 0 && at + 1 < k ? load(p + k_stride, n) : Packet(0.f);
+        const Packet even = n > 0 && at < k ? load(p, n) : Packet(0.f), odd = n > 0 && at + 1 < k ? load(p + k_stride, n) : Packet(0.f);
         const native::Ints low = native::widen(detail::narrow(even.v, bf16{})), high = native::widen(detail::narrow(odd.v, bf16{}));
         native::store(reinterpret_cast<float*>(out), native::floats(low | high << 16));
       }
@@ -114,6 +114,7 @@ template <class Element, class T> void pack_right_cols(const T* src, long k_stri
 // Row r of a left panel.
 template <class Element> void pack_left_row(const float* row, long k, int r, Element* panel) {
   using Kernel = MicroKernel<Element>;
+  if constexpr (Kernel::left_depth > Kernel::depth) return Kernel::pack_left_row(row, k, r, panel);
   constexpr int lanes = Packet::lanes, depth = Kernel::depth;
   for (long at = 0; at < k; at += lanes * depth) {
     const long left = k - at < lanes * depth ? k - at : lanes * depth;
@@ -126,6 +127,7 @@ template <class Element> void pack_left_row(const float* row, long k, int r, Ele
 // A whole left panel from nrows <= rows rows; the others become zero.
 template <class Element, class T> void pack_left(const T* src, long row_stride, long k, int nrows, Element* panel) {
   using Kernel = MicroKernel<Element>;
+  if constexpr (Kernel::left_depth > Kernel::depth) return Kernel::pack_left(src, row_stride, k, nrows, panel);
   constexpr int lanes = Packet::lanes, depth = Kernel::depth;
   for (int first = 0; first < Kernel::rows; first += lanes) {
     const int width = Kernel::rows - first < lanes ? Kernel::rows - first : lanes;

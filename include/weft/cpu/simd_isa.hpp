@@ -7,6 +7,10 @@
 #define WEFT_AVX512 1
 #if defined(__AVX512BF16__)
 #define WEFT_AVX512_BF16 1
+// clang 14 spells them without the middle underscore; permission is asked for as Linux wants it (micro_amx_tiles.hpp)
+#if (defined(__AMX_TILE__) || defined(__AMXTILE__)) && (defined(__AMX_BF16__) || defined(__AMXBF16__)) && defined(__linux__)
+#define WEFT_AMX 1
+#endif
 #endif
 #elif defined(__AVX2__) && defined(__FMA__)
 #define WEFT_AVX2 1
@@ -24,9 +28,11 @@ template <int n, class F> WEFT_INLINE void unroll(F&& f) {
   (std::make_integer_sequence<int, n>{});
 }
 
-enum class Isa { portable, avx2, avx512, avx512_bf16 };
+enum class Isa { portable, avx2, avx512, avx512_bf16, avx512_amx };  // each has what those before it have
 
-#if defined(WEFT_AVX512_BF16)
+#if defined(WEFT_AMX)
+inline constexpr Isa isa = Isa::avx512_amx;
+#elif defined(WEFT_AVX512_BF16)
 inline constexpr Isa isa = Isa::avx512_bf16;
 #elif defined(WEFT_AVX512)
 inline constexpr Isa isa = Isa::avx512;
@@ -37,7 +43,7 @@ inline constexpr Isa isa = Isa::portable;
 #endif
 
 constexpr const char* name_of(Isa i) {
-  constexpr const char* names[] = {"portable", "AVX2", "AVX-512", "AVX-512 with BF16"};
+  constexpr const char* names[] = {"portable", "AVX2", "AVX-512", "AVX-512 with BF16", "AVX-512 with BF16 and AMX"};
   return names[static_cast<int>(i)];
 }
 

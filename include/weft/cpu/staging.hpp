@@ -1,17 +1,32 @@
-// staging: the operands of inner products on their way into panels. A row of a left operand is evaluated (statistics first) once per tile of
-// rows; a right operand that is a plain leaf is packed from where it lies, any other map of leaves is evaluated on the way.
+// staging: the operands of inner products on their way into panels. A row of a left operand is evaluated (statistics first) once per tile
+// of rows; a right operand that is a plain leaf is packed from where it lies, any other map of leaves is evaluated on the way.
 #pragma once
+#include <weft/cpu/block_panel.hpp>
+#include <weft/cpu/block_products.hpp>
 #include <weft/cpu/micro_kernel.hpp>
 #include <weft/cpu/row.hpp>
 
+#include <string>
+
 namespace weft::cpu {
 
-// packed in bf16 only where both operands are bf16 numbers and there is an instruction for it: then packing rounds nothing
+// Packed in bf16 only where both operands are bf16 numbers and there is an instruction for it: then packing rounds nothing. Weights in blocks are
+// expanded as they are packed, for bf16 numbers to bf16.
 template <class Plan> constexpr bool multiplies_bf16(const Plan& plan, int contraction) {
   const Node &left = plan.node[plan.node[contraction].operand[0]], &right = plan.node[plan.node[contraction].operand[1]];
   return has_bf16_dot && (left.kind == NodeKind::leaf || left.kind == NodeKind::cast) && left.dtype == DType::bf16 &&
-         right.kind == NodeKind::leaf && right.dtype == DType::bf16;
+         right.kind == NodeKind::leaf && (right.dtype == DType::bf16 || is_block(right.dtype));
 }
+// a value in blocks, times weights in blocks: whole numbers are multiplied
+template <class Plan> constexpr bool is_quantised(const Plan& plan, int node) {
+  return plan.node[node].kind == NodeKind::cast && is_block(plan.node[node].dtype);
+}
+template <class Plan> constexpr bool multiplies_digits(const Plan& plan, int contraction) {
+  const Node& right = plan.node[plan.node[contraction].operand[1]];
+  return is_quantised(plan, plan.node[contraction].operand[0]) && right.kind == NodeKind::leaf && is_block(right.dtype);
+}
+// the elements of operands that are multiplied in a format: digits come in records
+template <class Format> using ElementOf = std::conditional_t<std::is_same_v<Format, digits>, std::byte, Format>;
 
 // The operands of contraction node c and their formats.
 template <class P, int c> struct Operands {
@@ -33,11 +48,13 @@ template <int node> struct OnlyNode {
 };
 
 // evaluates a node along the axes of `list`, flattened, into out; the statistics of the row come first
-template <class P, int node, const AxisList& list, const NodeList& statistics>
-[[gnu::noinline]] void evaluate_row(const Binding<P>& b, Index<P>& index, float* out) {
+template <class P, int node, const AxisList& list, const NodeList& statistics, class T>
+[[gnu::noinline]] void evaluate_plain_row(const Binding<P>& binding, const Index<P>& start, T* out) {
   constexpr int lane = list.axis[list.count - 1];
   using Known = Statistics<P, statistics, statistics.count>;
   using Held = WithInvariants<P, lane, Known, OnlyNode<node>::list>;
+  const Binding<P> b = binding;  // copies that no store can reach: what does not change is computed once
+  Index<P> index = start;
   float value[statistics.count + 1];
   row_statistics<P, statistics>(b, index, value);
   const Known known{value};
@@ -52,7 +69,44 @@ template <class P, int node, const AxisList& list, const NodeList& statistics>
     }
     index[lane] = 0;
   }
-  for (int i = 0; i < list.count; ++i) index[list.axis[i]] = 0;
+}
+
+// each group of 32 becomes what its digits say (block_row.hpp)
+template <class T> void round_to_digits(T* row, long n) {
+  constexpr long piece = 128;
+  alignas(64) float x[piece] = {};
+  alignas(64) std::byte digits_of_x[QuantizedRow::bytes(piece)];
+  for (long at = 0; at < n; at += piece) {
+    const long count = n - at < piece ? n - at : piece;
+    for (long i = 0; i < count; i += Packet::lanes) store(x + i, load(row + at + i));
+    QuantizedRow::quantize(x, piece, digits_of_x);
+    QuantizedRow::dequantize(digits_of_x, piece, x);
+    for (long i = 0; i < count; i += Packet::lanes) store(row + at + i, load(x + i));
+  }
+}
+// throws Error where the row along `list` is no whole number of groups
+template <class P, const AxisList& list> void check_groups(const Binding<P>& b) {
+  if (const long n = count_of<P, list>(b); n % QuantizedRow::group != 0)
+    throw Error(std::string("q8_0 along axis ") + plan_of<P>.axis[list.axis[list.count - 1]].record.name +
+                ": expected rows of a multiple of 32 elements, found " + std::to_string(n));
+}
+// the same, of a value in blocks too: rounded to its digits
+template <class P, int node, const AxisList& list, const NodeList& statistics, class T>
+void evaluate_row(const Binding<P>& b, const Index<P>& start, T* out) {
+  if constexpr (is_quantised(plan_of<P>, node)) {
+    check_groups<P, list>(b);
+    evaluate_plain_row<P, plan_of<P>.node[node].operand[0], list, statistics>(b, start, out);
+    round_to_digits(out, count_of<P, list>(b));
+  } else {
+    evaluate_plain_row<P, node, list, statistics>(b, start, out);
+  }
+}
+// ... as digits; scratch: the row in floats
+template <class P, int node, const AxisList& list, const NodeList& statistics>
+void evaluate_digits(const Binding<P>& b, const Index<P>& start, float* scratch, std::byte* out) {
+  check_groups<P, list>(b);
+  evaluate_plain_row<P, plan_of<P>.node[node].operand[0], list, statistics>(b, start, scratch);
+  QuantizedRow::quantize(scratch, count_of<P, list>(b), out);
 }
 
 // a leaf whose depth lies contiguously in memory can be used where it lies; else nullptr
@@ -73,7 +127,22 @@ template <class P, int c, int column, const AxisList& depth> RightLayout right_l
   }
   return RightLayout::any;
 }
-// a panel of n columns, from `at` along axis `column`; index stands at the other columns. scratch: [n][k] where the operand must be evaluated
+// n columns whose k elements are neighbours, `step` elements apart
+template <class Element, class T> void pack_columns(const T* data, long step, long k, int n, Element* panel) {
+  pack_right_rows<Element>(data, step, k, n, panel);
+}
+template <class Element, class Block> void pack_columns(BlockElements<Block> data, long step, long k, int n, Element* panel) {
+  const long blocks = step / block_elements(dtype_of<Block>);
+  if constexpr (std::is_same_v<Element, std::byte>)
+    MicroKernel<digits>::template pack_right<Block>(data.block(), blocks, k, n, panel);
+  else
+    pack_right_blocks<Element, Block>(data.block(), blocks, k, n, panel);
+}
+template <class Element> void pack_columns(AnyBlockElements data, long step, long k, int n, Element* panel) {
+  with_block(data.format, [&](auto block) { pack_columns(data.template in<decltype(block)>(), step, k, n, panel); });
+}
+// a panel of n columns, from `at` along axis `column`; index stands at the other columns. scratch: [n][k] where the operand must be
+// evaluated
 template <class P, int c, int column, const AxisList& depth, class Element>
 void pack_right(const Binding<P>& b, Index<P>& index, long at, int n, float* scratch, Element* panel) {
   constexpr int right = Operands<P, c>::right;
@@ -81,21 +150,28 @@ void pack_right(const Binding<P>& b, Index<P>& index, long at, int n, float* scr
   index[column] = at;
   if constexpr (Operands<P, c>::right_is_leaf) {
     using A = LeafAccess<P, right>;
-    const auto* data = A::data(b) + A::offset(b, index);
+    const auto data = A::data(b) + A::offset(b, index);
     const RightLayout layout = right_layout<P, c, column, depth>(b);
-    if (layout == RightLayout::depth_contiguous) return pack_right_rows<Element>(data, A::template step<column>(b), k, n, panel);
-    if (layout == RightLayout::columns_contiguous) return pack_right_cols<Element>(data, A::template flat_step<depth>(b), k, n, panel);
+    if (layout == RightLayout::depth_contiguous) return pack_columns(data, A::template step<column>(b), k, n, panel);
+    if constexpr (!is_block(A::dtype))
+      if (layout == RightLayout::columns_contiguous) return pack_right_cols<Element>(data, A::template flat_step<depth>(b), k, n, panel);
   }
-  for (int j = 0; j < n; ++j) {
-    index[column] = at + j;
-    evaluate_row<P, right, depth, no_statistics>(b, index, scratch + j * k);
+  if constexpr (std::is_same_v<Element, std::byte>) {
+    throw Error(std::string("operand ") + Compiled<P>::table.leaf[LeafAccess<P, right>::leaf].path.text +
+                ": its blocks do not lie along the contracted axis");
+  } else {
+    for (int j = 0; j < n; ++j) {
+      index[column] = at + j;
+      evaluate_row<P, right, depth, no_statistics>(b, index, scratch + j * k);
+    }
+    index[column] = at;
+    pack_right_rows<Element>(static_cast<const float*>(scratch), k, k, n, panel);
   }
-  index[column] = at;
-  pack_right_rows<Element>(static_cast<const float*>(scratch), k, k, n, panel);
 }
 
-// ---- few rows times columns where they lie: out[r * out_stride + j] = left[r] . columns[j * step]
-template <class L, class W> class FewRows {
+// ---- few rows times columns where they lie: out[r * out_stride + j] = left[r]
+// . columns[j * step]
+template <class L, class W, bool in_blocks = is_block(dtype_of<W>)> class FewRows {
  public:
   static constexpr int most = 8, wide = 8;
   explicit FewRows(long rows)
@@ -123,6 +199,26 @@ template <class L, class W> class FewRows {
  private:
   int padded_;
   void (*dots_)(const L* const*, const W* const*, long, float*);
+};
+
+template <class L, class W> class FewRows<L, W, true> {
+ public:
+  static constexpr int most = 8;
+  explicit FewRows(long rows) : rows_(static_cast<int>(rows)) {}
+  void products(const L* const* left, Elements<W> columns, long step, long count, long depth, float* out, long out_stride) const {
+    if constexpr (std::is_same_v<W, any_block>)
+      with_block(columns.format,
+                 [&](auto block) { products_of(left, columns.template in<decltype(block)>(), step, count, depth, out, out_stride); });
+    else
+      products_of(left, columns, step, count, depth, out, out_stride);
+  }
+
+ private:
+  template <class Block> void products_of(const L* const* left, BlockElements<Block> columns, long step, long count, long depth, float* out,
+                                          long out_stride) const {
+    block_products(left, rows_, columns.block(), step / block_elements(dtype_of<Block>), count, depth, out, out_stride);
+  }
+  int rows_;
 };
 
 }  // namespace weft::cpu

@@ -1,70 +1,89 @@
 // stream: contraction - map of its result with online statistics - contraction, block by block along the streamed axis, after FlashAttention
-// (Dao et al., arXiv 2205.14135). The running maximum m is the kernel's own; exp(m - M) corrects at the end for whatever maximum M the formula
-// subtracts. Loop bounds come from the mask. Few rows: the streamed axis is split into pieces of fixed size, so that all threads work on
-// one row, and the partial results are combined in the order of the pieces.
+// (Dao et al., arXiv 2205.14135). Each block of keys has a maximum m of its own; exp(m - M) corrects when blocks are combined, in their order, and
+// at the end for whatever maximum M the formula subtracts. Loop bounds come from the mask.
+//
+// A block is worked on in one of three ways, all with the same bits: a row does not depend on what is computed with it.
+//   few    up to 8 rows: keys and values are read where they lie, once for all rows; the blocks are shared out among the threads
+//   split  up to 132 rows: keys and values are packed in panels; the blocks are shared out among the threads
+//   whole  many rows: a thread takes a run of rows through all blocks
 #pragma once
-#include <weft/cpu/stream_facts.hpp>
+#include <weft/cpu/stream_rows.hpp>
 #include <weft/cpu/team.hpp>
-
-#include <algorithm>
 
 namespace weft::cpu {
 
-template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
-  using F = StreamFacts<P, k>;
+template <class P, int k> struct StreamKernel : StreamRows<P, k> {
+  using F = StreamRows<P, k>;
+  using F::column_runs;
+  using F::lanes;
+  using F::out_size;
+  using F::padded;
+  using F::tile_columns;
   using typename F::C;
   using typename F::Element;
-  using Kernel = MicroKernel<Element>;
-  using Values = MicroKernel<float>;
-  static constexpr int tile_rows = Values::rows;
-  static constexpr long tile_columns = Values::cols;
-  static constexpr long block_keys = 64, split_keys = 256;
-  static constexpr long most_rows = 8 * tile_rows, most_few_rows = 16;
+  using typename F::Weight;
+  using KeyTile = StreamTile<Element>;
+  using ValueTile = StreamTile<Weight>;
+  static constexpr int tile_rows = ValueTile::rows;
+  // scores, weights and a panel of values fit the first-level cache; keys and values of a block and the sums of all rows the second
+  static constexpr long block_keys = 256;
+  static constexpr long most_few_rows = 8, most_split_rows = 132 / tile_rows * tile_rows, most_rows = 384 / tile_rows * tile_rows;
+  static constexpr long value_panel = ValueTile::right_size(block_keys + 32);  // packing fills up the depth from any even key on
   static_assert(block_keys % tile_columns == 0);
 
-  struct State {  // of a piece of work: rows x (running maximum, sum, accumulators)
-    float *maximum, *sum, *out, *score;
+  enum class Way { few, split, whole };
+  struct State {  // of a thread
     long *low, *high;
-    Element* left;
-    Element* right_keys;
-    float *right_values, *weights, *row, *evaluated;
+    Element *left, *keys;
+    Weight *values, *weights;
+    float *score, *part, *row, *evaluated;
+    float *maximum, *sum, *out;  // of each row, so far
+    float* partial;              // of all threads: for each batch, block and row its maximum, sum and accumulators
   };
-  static long padded(const Binding<P>& b) { return round_up(extent_of<P, C::inner>(b), tile_columns); }
-  static long column_runs(const Binding<P>& b) { return count_of<P, C::list, 0, C::last>(b); }
-  static long out_size(const Binding<P>& b) { return column_runs(b) * padded(b); }
   static long depth_of(const Binding<P>& b) { return count_of<P, F::depth>(b); }
   static long rows_of(const Binding<P>& b) { return count_of<P, F::rows>(b); }
-
-  // few rows need operands that can be used where they lie
-  static bool is_few(const Binding<P>& b) {
-    if constexpr (!F::Inner::right_is_leaf || !F::Outer::right_is_leaf)
-      return false;
-    else
-      return rows_of(b) <= most_few_rows && right_layout<P, F::stream.inner, F::key, F::depth>(b) == RightLayout::depth_contiguous &&
-             LeafAccess<P, F::Outer::right>::template flat_step<C::list>(b) == 1 &&
-             (column_runs(b) == 1 || extent_of<P, C::inner>(b) == padded(b));
-  }
-  static long splits(const Binding<P>& b) { return std::max(1L, (extent_of<P, F::key>(b) + split_keys - 1) / split_keys); }
+  static long left_stride(const Binding<P>& b) { return round_up(depth_of(b), 64); }
+  static long blocks(const Binding<P>& b) { return std::max(1L, (extent_of<P, F::key>(b) + block_keys - 1) / block_keys); }
   static long partial_size(const Binding<P>& b) { return round_up(2 + out_size(b), 16); }
 
-  static State layout(const Binding<P>& b, int threads, int thread, Arena& arena, bool few, float*& partial) {
+  static constexpr bool plain(int node) { return F::plan.node[node].kind == NodeKind::leaf && !is_block(F::plan.node[node].dtype); }
+  static constexpr bool readable_in_place = plain(F::Inner::right) && plain(F::Outer::right);
+  static Way way(const Binding<P>& b) {
+    if constexpr (readable_in_place)
+      if (rows_of(b) <= most_few_rows && right_layout<P, F::stream.inner, F::key, F::depth>(b) == RightLayout::depth_contiguous &&
+          LeafAccess<P, F::Outer::right>::template flat_step<C::list>(b) == 1 &&
+          (column_runs(b) == 1 || extent_of<P, C::inner>(b) == padded(b)))
+        return Way::few;
+    return rows_of(b) <= most_split_rows ? Way::split : Way::whole;
+  }
+  // rows that a thread takes through all blocks: enough to pay for packing keys and values, few enough for all threads to have work
+  static long row_block(const Binding<P>& b, int threads) {
+    const long wanted = count_of<P, F::batch>(b) * rows_of(b) / (8 * threads);
+    return std::clamp(round_up(wanted, tile_rows), 8L * tile_rows, most_rows);
+  }
+
+  static State layout(const Binding<P>& b, int threads, int thread, Arena& arena, Way way) {
     State s{}, mine{};
-    const long rows = few ? most_few_rows : most_rows, depth = depth_of(b);
-    partial =
-        few ? arena.take<float>(count_of<P, F::batch>(b) * splits(b) * std::min(rows_of(b), most_few_rows) * partial_size(b)) : nullptr;
+    const long batches = count_of<P, F::batch>(b), depth = depth_of(b), panels = out_size(b) / tile_columns;
+    const long rows = way == Way::few ? batches * most_few_rows : way == Way::split ? most_split_rows : most_rows;
+    const long together = way == Way::few ? most_few_rows : tile_rows;
+    if (way != Way::whole)
+      s.partial = arena.take<float>(batches * blocks(b) * std::min(rows_of(b), way == Way::few ? most_few_rows : most_split_rows) *
+                                    partial_size(b));
     for (int t = 0; t < threads; ++t) {
-      s.maximum = arena.take<float>(rows);
-      s.sum = arena.take<float>(rows);
       s.low = arena.take<long>(rows);
       s.high = arena.take<long>(rows);
-      s.out = arena.take<float>(rows * out_size(b));
-      s.score = arena.take<float>(rows * block_keys);
-      s.row = arena.take<float>(round_up(depth, 64));
-      s.left = arena.take<Element>(few ? rows * round_up(depth, 64) : rows / tile_rows * Kernel::left_size(depth));
-      if (!few) {
-        s.right_keys = arena.take<Element>(block_keys / tile_columns * Kernel::right_size(depth));
-        s.right_values = arena.take<float>(out_size(b) / tile_columns * Values::right_size(block_keys));
-        s.weights = arena.take<float>(rows / tile_rows * Values::left_size(block_keys));
+      s.left = arena.take<Element>(rows * left_stride(b));
+      s.weights = arena.take<Weight>(together * block_keys + lanes);
+      s.score = arena.take<float>(together * block_keys);
+      s.part = arena.take<float>(together * out_size(b));
+      s.row = arena.take<float>(left_stride(b));
+      s.out = arena.take<float>((way == Way::whole ? rows : 1) * out_size(b));
+      s.maximum = arena.take<float>(way == Way::whole ? rows : 4 * round_up(blocks(b), lanes));
+      s.sum = arena.take<float>(way == Way::whole ? rows : 1);
+      if (way != Way::few) {
+        s.keys = arena.take<Element>(block_keys / tile_columns * KeyTile::right_size(depth));
+        s.values = arena.take<Weight>(panels * value_panel);
         s.evaluated = arena.take<float>(tile_columns * std::max(depth, block_keys));
       }
       if (t == thread) mine = s;
@@ -73,203 +92,252 @@ template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
   }
   // enough for these rows and for any fewer
   static std::size_t workspace(const Binding<P>& b, int threads) {
-    Arena many, few;
-    float* partial;
-    layout(b, threads, 0, many, false, partial);
-    layout(b, threads, 0, few, true, partial);
-    return std::max(many.used(), few.used());
+    std::size_t most = 0;
+    for (const Way w : {Way::few, Way::split, Way::whole}) {
+      Arena arena;
+      layout(b, threads, 0, arena, w);
+      most = std::max(most, arena.used());
+    }
+    return most;
   }
 
   static void run(const Binding<P>& b, Worker& worker, std::byte* memory) {
-    if (rows_of(b) == 0) return;
-    Arena arena(memory);
-    float* partial;
-    const bool few = is_few(b);
-    const State s = layout(b, worker.count(), worker.number(), arena, few, partial);
     const long batches = count_of<P, F::batch>(b), rows = rows_of(b);
-    if (!few) {
-      const long blocks = (rows + most_rows - 1) / most_rows;
-      for (long w = worker.next(); w < batches * blocks; w = worker.next()) {
+    if (rows == 0 || batches == 0) return;
+    Arena arena(memory);
+    const Way w = way(b);
+    const State s = layout(b, worker.count(), worker.number(), arena, w);
+    if (w == Way::whole) return run_whole(b, worker, s, batches, rows);
+    if (w == Way::split)
+      run_split(b, worker, s, batches, rows);
+    else if constexpr (readable_in_place)
+      run_few(b, worker, s, batches, rows);
+    worker.sync();
+    const long size = partial_size(b);
+    for (long n = worker.next(); n < batches * rows; n = worker.next()) {
+      Index<P> index;
+      decode<P, F::batch>(b, n / rows, index);
+      decode<P, F::rows>(b, n % rows, index);
+      combine(b, s, index, s.partial + (n / rows * blocks(b) * rows + n % rows) * size, rows * size);
+    }
+  }
+
+  // ---- rows: bounds, and the left operand
+  static void stage_row(const Binding<P>& b, const State& s, Index<P>& index, long place) {
+    const long depth = depth_of(b);
+    F::bounds(b, index, s.low[place], s.high[place]);
+    evaluate_row<P, F::Inner::left, F::depth, StatisticsOf<P, k, 0>::list>(b, index, s.row);
+    Element* staged = s.left + place * left_stride(b);
+    for (long i = 0; i < left_stride(b); i += lanes) store(staged + i, i < depth ? load(s.row + i, depth - i) : Packet(0.f));
+  }
+  static void clear_rows(Index<P>& index) {
+    for (int i = 0; i < F::rows.count; ++i) index[F::rows.axis[i]] = 0;
+  }
+  static long block_size(const Binding<P>& b, long at) { return std::min(block_keys, extent_of<P, F::key>(b) - at); }
+
+  // the keys of a block that a row sees; first and last cover those of some rows, from an even key on
+  using Span = typename F::Span;
+  struct Cover {
+    long first = block_keys, last = 0;
+    void add(const State& s, long place, long at, long n) {
+      const long from = std::max(s.low[place] - at, 0L), to = std::min(s.high[place] - at, n);
+      if (from >= to) return;
+      first = std::min(first, from / 2 * 2);
+      last = std::max(last, to);
+    }
+    bool empty() const { return first >= last; }
+    Span of_row(const State& s, long place, long at, long n) const {
+      return {std::max(s.low[place] - at, 0L), std::min(s.high[place] - at, n), first, last};
+    }
+  };
+  // index stands at the row
+  static Seen map_scores(const Binding<P>& b, const State& s, Index<P>& index, const Cover& cover, long place, long at, long n, int row) {
+    Weight* weight = s.weights + row * block_keys;
+    const Span span = cover.of_row(s, place, at, n);
+    if (span.from < span.to) return F::map_row(b, index, at, n, span, s.score + row * block_keys, weight);
+    for (long j = span.first / lanes * lanes; j < span.last; j += lanes) store(weight + j, Packet(0.f));
+    return {F::none, 0.f};
+  }
+  static void keep_part(float* partial, const Seen& seen, const float* part, long n) {
+    partial[0] = seen.maximum;
+    partial[1] = seen.sum;
+    for (long j = 0; j < n; ++j) partial[2 + j] = part[j];
+  }
+
+  // ---- few rows: keys and values where they lie
+  using K = LeafAccess<P, F::Inner::right>;
+  using V = LeafAccess<P, F::Outer::right>;
+  static void run_few(const Binding<P>& b, Worker& worker, const State& s, long batches, long rows) {
+    for (long n = 0; n < batches * rows; ++n) {
+      Index<P> index;
+      decode<P, F::batch>(b, n / rows, index);
+      decode<P, F::rows>(b, n % rows, index);
+      stage_row(b, s, index, n / rows * most_few_rows + n % rows);
+    }
+    // Neighbouring batches of the same keys are mostly neighbours in memory: where there are blocks enough, a thread takes them all, in order.
+    const long together = blocks(b) >= 6 * worker.count() ? batches : 1, tickets = batches * blocks(b) / together;
+    for (long ticket = worker.next(), next = worker.next(); ticket < tickets; ticket = next, next = worker.next())
+      for (long i = 0; i < together; ++i) {
         Index<P> index;
-        const long block = blocks - 1 - w / batches;  // the last rows see the most keys under a causal mask: they go first
-        decode<P, F::batch>(b, w % batches, index);
-        many_rows(b, s, index, block * most_rows, std::min(most_rows, rows - block * most_rows));
+        RowsAhead soon;  // the keys of the next block
+        if (const long then = i + 1 < together ? ticket * together + i + 1 : next * together; then < tickets * together) {
+          decode<P, F::batch>(b, then % batches, index);
+          index[F::key] = then / batches * block_keys;
+          soon = rows_ahead<K>(b, index, depth_of(b), block_size(b, index[F::key]));
+        }
+        const long number = ticket * together + i, batch = number % batches, block = number / batches;
+        decode<P, F::batch>(b, batch, index);
+        index[F::key] = 0;
+        few_rows(b, s, index, rows, batch * most_few_rows, block * block_keys,
+                 s.partial + (batch * blocks(b) + block) * rows * partial_size(b), soon);
       }
+  }
+  template <class A> static RowsAhead rows_ahead(const Binding<P>& b, const Index<P>& index, long n, long count) {
+    constexpr long size = sizeof(typename A::T);
+    return {A::data(b) + A::offset(b, index), A::template step<F::key>(b) * size, n * size, count};
+  }
+  static void few_rows(const Binding<P>& b, const State& s, Index<P>& index, long rows, long place, long at, float* partial,
+                       const RowsAhead& keys_soon) {
+    const long n = block_size(b, at), out_n = out_size(b), size = partial_size(b), columns = column_runs(b) * extent_of<P, C::inner>(b);
+    Cover cover;
+    for (long r = 0; r < rows; ++r) cover.add(s, place + r, at, n);
+    if (cover.empty()) {
+      for (long r = 0; r < rows; ++r) partial[r * size] = F::none;
       return;
     }
-    if constexpr (F::Inner::right_is_leaf && F::Outer::right_is_leaf) {
-      const long pieces = splits(b);
-      for (long w = worker.next(); w < batches * pieces; w = worker.next()) {
-        Index<P> index;
-        decode<P, F::batch>(b, w / pieces, index);
-        few_rows(b, s, index, rows, w % pieces, partial + w * rows * partial_size(b));
-      }
-      worker.sync();
-      for (long w = worker.next(); w < batches * rows; w = worker.next()) {
-        Index<P> index;
-        decode<P, F::batch>(b, w / rows, index);
-        decode<P, F::rows>(b, w % rows, index);
-        combine(b, s, index, partial + (w / rows * pieces * rows + w % rows) * partial_size(b), rows * partial_size(b), pieces);
-      }
+    const long first = cover.first / lanes * lanes;
+    index[F::key] = at + first;
+    const typename K::T* keys = K::data(b) + K::offset(b, index);
+    index[F::key] = at + cover.first;
+    const typename V::T* values = V::data(b) + V::offset(b, index);
+    const RowsAhead values_soon = rows_ahead<V>(b, index, columns, cover.last - cover.first);
+    index[F::key] = 0;
+    const long stride = left_stride(b), key_step = K::template step<F::key>(b), value_step = V::template step<F::key>(b);
+    with_rows(rows, [&](auto R) {
+      key_products<Element, typename K::T, R>(s.left + place * stride, stride, keys, key_step, cover.last - first, depth_of(b),
+                                              s.score + first, block_keys, values_soon);
+    });
+    Seen seen[most_few_rows];
+    for (long r = 0; r < rows; ++r) {
+      decode<P, F::rows>(b, r, index);
+      seen[r] = map_scores(b, s, index, cover, place + r, at, n, static_cast<int>(r));
     }
-  }
-
-  // ---- bounds of the loop over keys for the row that index stands at
-  static void bounds(const Binding<P>& b, const Index<P>& index, long& low, long& high) {
-    const HoldsNothing nothing;
-    const Point<P, -1, HoldsNothing> p{b, index, nothing};
-    low = 0;
-    high = extent_of<P, F::key>(b);
-    unroll<F::stream.lows>(
-        [&](auto i) { low = std::max(low, static_cast<long>(evaluate<F::stream.low[i].node, float>(p)) + F::stream.low[i].plus); });
-    unroll<F::stream.highs>(
-        [&](auto i) { high = std::min(high, static_cast<long>(evaluate<F::stream.high[i].node, float>(p)) + F::stream.high[i].plus); });
-    high = std::max(high, low);
-  }
-
-  // maps n scores of one row in place to weights, and updates its running maximum, sum and accumulators
-  template <bool interior> [[gnu::noinline]] static void map_row(const Binding<P>& b, Index<P>& index, long first, long n, float* score,
-                                                                 float& maximum, float& total, float* out, long out_n) {
-    constexpr int key = F::key;
-    Scores<P, k, interior> held{score};
-    using Row = WithInvariants<P, key, Scores<P, k, interior>, OnlyNode<F::mapped>::list>;
-    index[key] = first;
-    const Row row(b, index, held);
-    Packet top(F::none);
-    for (long j = 0; j < n; j += Packet::lanes) {
-      held.at = j;
-      index[key] = first + j;
-      const long count = std::min<long>(n - j, Packet::lanes);
-      const Packet v = evaluate<F::mapped, Packet>(Point<P, key, Row>{b, index, row, count});
-      if constexpr (F::online) {
-        const Packet s = keep(v, count, Packet(F::none));
-        top = max(top, s);
-        store(score + j, s);
-      } else {
-        store(score + j, keep(v, count));
-      }
-    }
-    index[key] = 0;
-    if constexpr (F::online) {
-      const float fresh = std::max(maximum, max(top));
-      if (fresh == F::none) {  // no key so far
-        for (long j = 0; j < n; ++j) score[j] = 0;
-        return;
-      }
-      if (fresh != maximum) {
-        const float correction = maximum == F::none ? 0.f : std::exp(maximum - fresh);
-        total *= correction;
-        for (long j = 0; j < out_n; j += Packet::lanes) store(out + j, load(out + j) * Packet(correction));
-        maximum = fresh;
-      }
-      Packet sum_of(0.f);
-      for (long j = 0; j < n; j += Packet::lanes) {
-        const Packet w = exp(load(score + j) - Packet(maximum));
-        store(score + j, w);
-        sum_of += w;
-      }
-      total += sum(sum_of);
-    }
-  }
-
-  // the end of a row: corrected accumulators go through the epilogue
-  [[gnu::noinline]] static void finish_row(const Binding<P>& b, Index<P>& index, float maximum, float total, float* out) {
-    const long runs = C::runs(b), outer = count_of<P, C::list, 0, C::outer>(b), length = extent_of<P, C::inner>(b);
-    if constexpr (F::online && F::subtracted != F::stream.maximum) {
-      float correction;
-      if constexpr (F::subtracted >= 0) {
-        const Accumulators<P, k, 0, 0> held{Block{out, runs, padded(b), total, maximum}, nullptr};
-        correction = std::exp(maximum - evaluate<F::subtracted, float>(Point<P, -1, Accumulators<P, k, 0, 0>>{b, index, held}));
-      } else {
-        correction = std::exp(maximum);
-      }
-      total *= correction;
-      for (long j = 0, n = out_size(b); j < n; j += Packet::lanes) store(out + j, load(out + j) * Packet(correction));
-    }
-    for (long o = 0; o < outer; ++o) {
-      decode<P, C::list, 0, C::outer>(b, o, index);
-      Epilogue<P, k, 0>::run(b, index, Block{out + o * runs * padded(b), runs, padded(b), total, maximum}, 0, length);
-    }
-  }
-
-  // ---- many rows: all operands in panels
-  static void many_rows(const Binding<P>& b, const State& s, Index<P>& index, long first_row, long count) {
-    const long depth = depth_of(b), out_n = out_size(b), tiles = (count + tile_rows - 1) / tile_rows;
-    long low = extent_of<P, F::key>(b), high = 0, low_of_all = 0, high_of_all = low;
-    for (long r = 0; r < count; ++r) {
-      decode<P, F::rows>(b, first_row + r, index);
-      bounds(b, index, s.low[r], s.high[r]);
-      low = std::min(low, s.low[r]);
-      high = std::max(high, s.high[r]);
-      low_of_all = std::max(low_of_all, s.low[r]);
-      high_of_all = std::min(high_of_all, s.high[r]);
-      s.maximum[r] = F::online ? F::none : 0.f;
-      s.sum[r] = 0;
-      evaluate_row<P, F::Inner::left, F::depth, StatisticsOf<P, k, 0>::list>(b, index, s.row);
-      pack_left_row<Element>(s.row, depth, static_cast<int>(r % tile_rows), s.left + r / tile_rows * Kernel::left_size(depth));
-    }
-    for (long i = 0; i < count * out_n; ++i) s.out[i] = 0;
     clear_rows(index);
-    // blocks lie at multiples of their size, so that the result of a row does not depend on the rows that it is computed with
-    for (long at = low / block_keys * block_keys; at < high; at += block_keys) {
-      const long n = std::min(block_keys, extent_of<P, F::key>(b) - at);
-      for (long p = 0; p * tile_columns < n; ++p)
-        pack_right<P, F::stream.inner, F::key, F::depth>(b, index, at + p * tile_columns,
-                                                         static_cast<int>(std::min(tile_columns, n - p * tile_columns)), s.evaluated,
-                                                         s.right_keys + p * Kernel::right_size(depth));
-      index[F::key] = 0;
-      for (long t = 0; t < tiles; ++t)
-        for (long p = 0; p * tile_columns < n; ++p)
-          Kernel::tile(static_cast<int>(std::min<long>(tile_rows, count - t * tile_rows)), s.left + t * Kernel::left_size(depth),
-                       s.right_keys + p * Kernel::right_size(depth), depth, s.score + t * tile_rows * block_keys + p * tile_columns,
-                       block_keys, false);
-      const bool interior = at >= low_of_all && at + n <= high_of_all;
-      for (long r = 0; r < count; ++r) {
-        float* score = s.score + r * block_keys;
-        if (at >= s.high[r] || at + n <= s.low[r]) {
-          for (long j = 0; j < n; ++j) score[j] = 0;
-        } else {
-          decode<P, F::rows>(b, first_row + r, index);
-          if (interior)
-            map_row<true>(b, index, at, n, score, s.maximum[r], s.sum[r], s.out + r * out_n, out_n);
-          else
-            map_row<false>(b, index, at, n, score, s.maximum[r], s.sum[r], s.out + r * out_n, out_n);
-        }
-        pack_left_row<float>(score, n, static_cast<int>(r % tile_rows), s.weights + r / tile_rows * Values::left_size(block_keys));
-      }
-      clear_rows(index);
-      add_values(b, s, index, at, n, count);
-    }
-    for (long r = 0; r < count; ++r) {
-      decode<P, F::rows>(b, first_row + r, index);
-      finish_row(b, index, s.maximum[r], s.sum[r], s.out + r * out_n);
+    with_rows(rows, [&](auto R) {
+      weighted_rows<Weight, typename V::T, R>(s.weights + cover.first, block_keys, values, value_step, cover.last - cover.first, s.part,
+                                              out_n, columns, keys_soon);
+    });
+    for (long r = 0; r < rows; ++r) keep_part(partial + r * size, seen[r], s.part + r * out_n, out_n);
+  }
+  // f(the number of rows, or one that is a little larger), as a constant
+  template <class Call> static void with_rows(long rows, Call f) {
+    if (rows == 1) return f(std::integral_constant<int, 1>{});
+    if (rows == 2) return f(std::integral_constant<int, 2>{});
+    if (rows <= 4) return f(std::integral_constant<int, 4>{});
+    if (rows <= 7) return f(std::integral_constant<int, 7>{});
+    f(std::integral_constant<int, 8>{});
+  }
+
+  // ---- many rows: keys and values in panels
+  static void run_split(const Binding<P>& b, Worker& worker, const State& s, long batches, long rows) {
+    long staged = -1;
+    for (long ticket = worker.next(); ticket < batches * blocks(b); ticket = worker.next()) {
+      Index<P> index;
+      const long batch = ticket / blocks(b), at = ticket % blocks(b) * block_keys, size = partial_size(b), out_n = out_size(b);
+      decode<P, F::batch>(b, batch, index);
+      if (batch != staged) stage_rows(b, s, index, 0, rows);
+      staged = batch;
+      float* partial = s.partial + ticket * rows * size;
+      for (long r = 0; r < rows; ++r) partial[r * size] = F::none;
+      rows_and_block(b, s, index, 0, rows, at, [&](long place, int count, const Seen* seen) {
+        for (int r = 0; r < count; ++r) keep_part(partial + (place + r) * size, seen[r], s.part + r * out_n, out_n);
+      });
     }
   }
-  static void add_values(const Binding<P>& b, const State& s, Index<P>& index, long at, long n, long count) {
-    const long out_n = out_size(b), runs = column_runs(b), panels = padded(b) / tile_columns, columns = extent_of<P, C::inner>(b);
+  static void run_whole(const Binding<P>& b, Worker& worker, const State& s, long batches, long rows) {
+    const long most = row_block(b, worker.count()), row_blocks = (rows + most - 1) / most, out_n = out_size(b);
+    for (long ticket = worker.next(); ticket < batches * row_blocks; ticket = worker.next()) {
+      Index<P> index;
+      const long first = (row_blocks - 1 - ticket / batches) * most;  // the last rows see the most keys under a causal mask: they go first
+      const long count = std::min(most, rows - first);
+      decode<P, F::batch>(b, ticket % batches, index);
+      const Cover all = stage_rows(b, s, index, first, count);
+      for (long r = 0; r < count; ++r) {
+        s.maximum[r] = F::none;
+        s.sum[r] = 0;
+      }
+      for (long i = 0; i < count * out_n; ++i) s.out[i] = 0;
+      for (long at = all.first / block_keys * block_keys; at < all.last; at += block_keys)
+        rows_and_block(b, s, index, first, count, at, [&](long place, int n, const Seen* seen) { add_blocks(s, place, n, seen, out_n); });
+      for (long r = 0; r < count; ++r) {
+        decode<P, F::rows>(b, first + r, index);
+        F::finish_row(b, index, F::online ? s.maximum[r] : 0.f, s.sum[r], s.out + r * out_n);
+      }
+    }
+  }
+  static Cover stage_rows(const Binding<P>& b, const State& s, Index<P>& index, long first, long count) {
+    Cover all{extent_of<P, F::key>(b), 0};
+    for (long r = 0; r < count; ++r) {
+      decode<P, F::rows>(b, first + r, index);
+      stage_row(b, s, index, r);
+      all.add(s, r, 0, extent_of<P, F::key>(b));
+    }
+    clear_rows(index);
+    return all;
+  }
+  // done(place, count, seen) after each tile of rows that sees any key: its sums are in s.part
+  template <class Done>
+  static void rows_and_block(const Binding<P>& b, const State& s, Index<P>& index, long first_row, long count, long at, Done done) {
+    const long n = block_size(b, at), depth = depth_of(b), out_n = out_size(b), stride = left_stride(b);
+    Cover all;
+    for (long r = 0; r < count; ++r) all.add(s, r, at, n);
+    if (all.empty()) return;
+    for (long p = all.first / tile_columns; p * tile_columns < all.last; ++p)
+      pack_right<P, F::stream.inner, F::key, F::depth>(b, index, at + p * tile_columns,
+                                                       static_cast<int>(std::min(tile_columns, n - p * tile_columns)), s.evaluated,
+                                                       s.keys + p * KeyTile::right_size(depth));
+    index[F::key] = 0;
+    pack_values(b, s, index, at, all);
+    for (long place = 0; place < count; place += tile_rows) {
+      const int tile = static_cast<int>(std::min<long>(tile_rows, count - place));
+      Cover cover;
+      for (int r = 0; r < tile; ++r) cover.add(s, place + r, at, n);
+      if (cover.empty()) continue;
+      for (long p = cover.first / tile_columns; p * tile_columns < cover.last; ++p)
+        KeyTile::multiply(tile, s.left + place * stride, stride, s.keys + p * KeyTile::right_size(depth), depth, s.score + p * tile_columns,
+                          block_keys);
+      Seen seen[tile_rows];
+      for (int r = 0; r < tile; ++r) {
+        decode<P, F::rows>(b, first_row + place + r, index);
+        seen[r] = map_scores(b, s, index, cover, place + r, at, n, r);
+      }
+      for (long p = 0; p * tile_columns < out_n; ++p)
+        ValueTile::multiply(tile, s.weights + cover.first, block_keys, s.values + p * value_panel + cover.first * tile_columns,
+                            cover.last - cover.first, s.part + p * tile_columns, out_n);
+      done(place, tile, seen);
+    }
+    clear_rows(index);
+  }
+  static void pack_values(const Binding<P>& b, const State& s, Index<P>& index, long at, const Cover& cover) {
+    const long runs = column_runs(b), panels = padded(b) / tile_columns, columns = extent_of<P, C::inner>(b);
     for (long o = 0; o < runs; ++o) {
       decode<P, C::list, 0, C::last>(b, o, index);
       for (long p = 0; p < panels; ++p)
-        pack_values(b, index, at, n, p * tile_columns, static_cast<int>(std::min(tile_columns, columns - p * tile_columns)), s.evaluated,
-                    s.right_values + (o * panels + p) * Values::right_size(block_keys));
+        pack_values(b, index, at + cover.first, cover.last - cover.first, p * tile_columns,
+                    static_cast<int>(std::min(tile_columns, columns - p * tile_columns)), s.evaluated,
+                    s.values + (o * panels + p) * value_panel + cover.first * tile_columns);
     }
     for (int i = 0; i < C::list.count; ++i) index[C::list.axis[i]] = 0;
-    for (long t = 0; t * tile_rows < count; ++t)
-      for (long p = 0; p < runs * panels; ++p)
-        Values::tile(static_cast<int>(std::min<long>(tile_rows, count - t * tile_rows)), s.weights + t * Values::left_size(block_keys),
-                     s.right_values + p * Values::right_size(block_keys), n, s.out + t * tile_rows * out_n + p * tile_columns, out_n, true);
   }
   // a panel of the outer right operand: depth are the keys [at, at + n), columns lie along the innermost output axis
-  static void pack_values(const Binding<P>& b, Index<P>& index, long at, long n, long column, int columns, float* evaluated, float* panel) {
+  static void pack_values(const Binding<P>& b, Index<P>& index, long at, long n, long column, int columns, float* evaluated,
+                          Weight* panel) {
     constexpr int right = F::Outer::right;
     index[C::inner] = column;
     index[F::key] = at;
-    if constexpr (F::Outer::right_is_leaf) {
-      using A = LeafAccess<P, right>;
-      const auto* data = A::data(b) + A::offset(b, index);
-      const long key_step = A::template step<F::key>(b), column_step = A::template step<C::inner>(b);
-      if (column_step == 1) {
-        pack_right_cols<float>(data, key_step, n, columns, panel);
+    if constexpr (plain(right)) {
+      if (V::template step<C::inner>(b) == 1) {
+        pack_right_cols<Weight>(V::data(b) + V::offset(b, index), V::template step<F::key>(b), n, columns, panel);
         index[F::key] = 0;
         return;
       }
@@ -283,84 +351,41 @@ template <class P, int k> struct StreamKernel : StreamFacts<P, k> {
       }
     }
     index[F::key] = 0;
-    pack_right_rows<float>(static_cast<const float*>(evaluated), n, n, columns, panel);
-  }
-  static void clear_rows(Index<P>& index) {
-    for (int i = 0; i < F::rows.count; ++i) index[F::rows.axis[i]] = 0;
+    pack_right_rows<Weight>(static_cast<const float*>(evaluated), n, n, columns, panel);
   }
 
-  // ---- few rows: a piece of the keys, operands where they lie; partial: for each row maximum, sum, accumulators
-  static void few_rows(const Binding<P>& b, const State& s, Index<P>& index, long count, long piece, float* partial) {
-    const long depth = depth_of(b), out_n = out_size(b), size = partial_size(b), row_size = round_up(depth, 64);
-    const long begin = piece * split_keys, end = std::min(begin + split_keys, extent_of<P, F::key>(b));
-    const Element* left[most_few_rows];
-    long low = end, high = begin, low_of_all = begin, high_of_all = end;
-    for (long r = 0; r < count; ++r) {
-      decode<P, F::rows>(b, r, index);
-      bounds(b, index, s.low[r], s.high[r]);
-      low = std::min(low, std::max(s.low[r], begin));
-      high = std::max(high, std::min(s.high[r], end));
-      low_of_all = std::max(low_of_all, s.low[r]);
-      high_of_all = std::min(high_of_all, s.high[r]);
-      float* mine = partial + r * size;
-      mine[0] = F::online ? F::none : 0.f;
-      for (long i = 1; i < size; ++i) mine[i] = 0;
-    }
-    if (low >= high) return;
-    for (long r = 0; r < count; ++r) {
-      decode<P, F::rows>(b, r, index);
-      evaluate_row<P, F::Inner::left, F::depth, StatisticsOf<P, k, 0>::list>(b, index, s.row);
-      Element* staged = s.left + r * row_size;
-      for (long i = 0; i < depth; i += Packet::lanes) store(staged + i, load(s.row + i, depth - i), depth - i);
-      left[r] = staged;
-    }
-    for (long r = count; r < most_few_rows; ++r) left[r] = left[count - 1];
-    clear_rows(index);
-    using K = LeafAccess<P, F::Inner::right>;
-    using V = LeafAccess<P, F::Outer::right>;
-    for (long at = low / block_keys * block_keys; at < high; at += block_keys) {
-      const long n = std::min(block_keys, end - at);
-      index[F::key] = at;
-      const typename K::T* keys = K::data(b) + K::offset(b, index);
-      const typename V::T* values = V::data(b) + V::offset(b, index);
-      index[F::key] = 0;
-      for (long r = 0; r < count; r += FewRows<Element, typename K::T>::most)
-        FewRows<Element, typename K::T>(count - r).products(left + r, keys, K::template step<F::key>(b), n, depth, s.score + r * block_keys,
-                                                            block_keys);
-      const bool interior = at >= low_of_all && at + n <= high_of_all;
-      for (long r = 0; r < count; ++r) {
-        float *score = s.score + r * block_keys, *mine = partial + r * size;
-        if (at >= s.high[r] || at + n <= s.low[r]) {
-          for (long j = 0; j < n; ++j) score[j] = 0;
-          continue;
-        }
-        decode<P, F::rows>(b, r, index);
-        if (interior)
-          map_row<true>(b, index, at, n, score, mine[0], mine[1], mine + 2, out_n);
-        else
-          map_row<false>(b, index, at, n, score, mine[0], mine[1], mine + 2, out_n);
-      }
-      clear_rows(index);
-      const long columns = column_runs(b) * extent_of<P, C::inner>(b), step = V::template step<F::key>(b);
-      long r = 0;
-      for (; r + 4 <= count; r += 4)
-        accumulate<4>(partial + r * size + 2, size, columns, s.score + r * block_keys, block_keys, values, step, n);
-      for (; r < count; ++r) accumulate<1>(partial + r * size + 2, size, columns, s.score + r * block_keys, block_keys, values, step, n);
+  // ---- blocks are combined in their order
+  // some rows and one block
+  static void add_blocks(const State& s, long place, int count, const Seen* seen, long out_n) {
+    float block[tile_rows], maximum[tile_rows], shrink[tile_rows], weigh[tile_rows];
+    for (int r = 0; r < count; ++r) block[r] = seen[r].maximum;
+    F::factors(s.maximum + place, block, count, maximum, shrink, weigh);
+    for (int r = 0; r < count; ++r) {
+      if (block[r] == F::none) continue;
+      s.sum[place + r] = s.sum[place + r] * shrink[r] + seen[r].sum * weigh[r];
+      s.maximum[place + r] = maximum[r];
+      F::add_block(s.out + (place + r) * out_n, shrink[r], s.part + r * out_n, weigh[r], out_n);
     }
   }
-  static void combine(const Binding<P>& b, const State& s, Index<P>& index, const float* partial, long stride, long pieces) {
-    const long out_n = out_size(b);
-    float maximum = F::online ? F::none : 0.f, total = 0;
-    for (long i = 0; i < pieces; ++i) maximum = std::max(maximum, partial[i * stride]);
-    for (long j = 0; j < out_n; ++j) s.out[j] = 0;
-    for (long i = 0; i < pieces; ++i) {
-      const float* part = partial + i * stride;
-      if (F::online && part[0] == F::none) continue;
-      const float factor = F::online ? std::exp(part[0] - maximum) : 1.f;
-      total += factor * part[1];
-      for (long j = 0; j < out_n; ++j) s.out[j] += factor * part[2 + j];
+  // one row and all its blocks
+  static void combine(const Binding<P>& b, const State& s, Index<P>& index, const float* partial, long stride) {
+    const long n = blocks(b), room = round_up(n, lanes), out_n = out_size(b);
+    float *before = s.maximum, *block = before + room, *shrink = block + room, *weigh = shrink + room;
+    float maximum = F::none, sum = 0;
+    for (long i = 0; i < n; ++i) {
+      before[i] = maximum;
+      block[i] = partial[i * stride];
+      if (block[i] != F::none) maximum = std::max(maximum, block[i]);
     }
-    finish_row(b, index, maximum, total, s.out);
+    F::factors(before, block, n, before, shrink, weigh);
+    for (long j = 0; j < out_n; ++j) s.out[j] = 0;
+    for (long i = 0; i < n; ++i) {
+      if (block[i] == F::none) continue;
+      const float* part = partial + i * stride;
+      sum = sum * shrink[i] + part[1] * weigh[i];
+      F::add_block(s.out, shrink[i], part + 2, weigh[i], out_n);
+    }
+    F::finish_row(b, index, F::online ? maximum : 0.f, sum, s.out);
   }
 };
 

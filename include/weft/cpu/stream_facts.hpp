@@ -14,10 +14,15 @@ template <class P, int k> struct StreamFacts {
   static constexpr int key = std::countr_zero(kernel.bound);
   static constexpr bool online = stream.score >= 0;
   static constexpr int mapped = online ? stream.score : stream.weight;  // what is evaluated for each element of a block
+  // the weight is an exponential, or one that the formula rounds
+  static constexpr bool rounds = online && plan.node[stream.weight].kind == NodeKind::cast;
+  static constexpr int exponential = rounds ? plan.node[stream.weight].operand[0] : stream.weight;
+  using Rounded = typename type_of<rounds ? plan.node[stream.weight].dtype : DType::f32>::type;
+  static constexpr bool sums_rounded = rounds && stream.sums && plan.node[stream.sum[0]].operand[0] == stream.weight;
   // M of exp(score - M); -1: nothing is subtracted
   static constexpr int subtracted = [] {
     if (!online) return -1;
-    const int argument = plan.node[stream.weight].operand[0];
+    const int argument = plan.node[exponential].operand[0];
     return argument == stream.score ? -1 : static_cast<int>(plan.node[argument].operand[1]);
   }();
   using Inner = Operands<P, stream.inner>;
@@ -31,17 +36,18 @@ template <class P, int k> struct StreamFacts {
     return l;
   }();
   using C = Columns<P, k, 0>;
-  using Element = std::conditional_t<Inner::in_bf16, bf16, float>;
+  using Element = std::conditional_t<Inner::in_bf16, bf16, float>;  // in which queries and keys are multiplied
+  using Weight = std::conditional_t<Outer::in_bf16, bf16, float>;   // in which weights and values are multiplied
   static constexpr float none = -std::numeric_limits<float>::infinity();
 };
 
-// the values at hand while a block of scores is mapped; inside the bounds of all rows, the comparisons that made the bounds are true
-template <class P, int k, bool interior> struct Scores {
+// the values at hand while a block of scores is mapped, inside the bounds of its row: the comparisons that made the bounds are true
+template <class P, int k> struct Scores {
   static constexpr auto& stream = plan_of<P>.kernel[k].stream;
   static constexpr NodeList nodes = [] {
     NodeList l;
     l.add(stream.inner);
-    for (int i = 0; interior && i < stream.insides; ++i) l.add(stream.inside[i]);
+    for (int i = 0; i < stream.insides; ++i) l.add(stream.inside[i]);
     return l;
   }();
   const float* score;

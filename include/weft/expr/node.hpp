@@ -1,7 +1,7 @@
 // node: the closed set of expressions. Every node is an empty type: it holds no data, and nothing is computed where it is written.
 #pragma once
 #include <weft/core/axis.hpp>
-#include <weft/core/dtype.hpp>
+#include <weft/core/blocks.hpp>
 
 #include <cstdint>
 #include <type_traits>

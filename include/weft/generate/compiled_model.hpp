@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "weft/cpu/executor.hpp"
+#include "weft/cpu/roofline.hpp"
 #include "weft/generate/language_model.hpp"
 #include "weft/generate/model_session.hpp"
 
@@ -18,6 +19,8 @@ template <class Model, class Format> class CpuModel final : public LanguageModel
     return std::make_unique<ModelSession<Model, Format, cpu::Executor>>(config_, dims_, weights_, executor_, settings);
   }
   int threads() const override { return executor_.threads(); }
+  void record(cpu::Recorder* recorder) override { executor_.record(recorder); }
+  cpu::Peaks measure_peaks() override { return cpu::measure_peaks(executor_.pool()); }
 
  private:
   const ModelConfig config_;
@@ -31,7 +34,7 @@ template <class Model, class Format> CompiledModel compiled_model() {
   model.name = Model::name.text;
   model.dims = Model::dims;
   model.has_qkv_bias = has_qkv_bias;
-  model.format = Format::formats.activation;
+  model.format = Format::formats.matrix;
   model.instruction_set = name_of(cpu::isa);
   model.size = [](const DecoderDims& dims) { return Model::template size<Format>(dims); };
   model.parameters = [](const DecoderDims& dims) { return Model::template parameters<Format>(dims); };

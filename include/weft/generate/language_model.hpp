@@ -13,6 +13,11 @@
 
 namespace weft {
 
+namespace cpu {
+class Recorder;
+struct Peaks;
+}  // namespace cpu
+
 // Weights and threads. Sessions of one model share both: they take turns, and the model outlives them.
 class LanguageModel {
  public:
@@ -23,6 +28,9 @@ class LanguageModel {
 
   virtual std::unique_ptr<Session> start(const SessionSettings& settings) = 0;
   virtual int threads() const = 0;
+  // From now on `recorder` is told of every run of a program (see Profile in cpu/profile_report.hpp); nullptr ends it.
+  virtual void record(cpu::Recorder* recorder) = 0;
+  virtual cpu::Peaks measure_peaks() = 0;  // what the machine allows with these threads (cpu/roofline.hpp); takes half a second
   const Weights& weights() const { return weights_; }
 
  protected:
@@ -40,7 +48,7 @@ struct CompiledModel {
   std::string name;  // of the type, as "Qwen2.5-0.5B"
   DecoderDims dims;  // sizes in the type
   bool has_qkv_bias = false;
-  DType format{};  // of weights, cache and activations
+  DType format{};  // of matrices: f32, bf16, or any_block
   const char* instruction_set = "";
   ModelSize (*size)(const DecoderDims&) = nullptr;
   ModelText text;
@@ -78,11 +86,13 @@ inline const CompiledModel& choose_model(std::span<const CompiledModel> compiled
   return *open;
 }
 
-// Throws Error for a config that does not fit the type, and as Weights::load does. `threads`: 0 takes as many as the machine has.
-inline std::unique_ptr<LanguageModel> load_model(const CompiledModel& type, const ModelConfig& config, Checkpoint checkpoint,
-                                                 int threads = 0, const LoadProgress& progress = {}) {
+// Throws Error for a config that does not fit the type, and as Weights::load does. `threads`: 0 takes as many as the machine has. `blocks`: to
+// what a model in any_block quantises matrices that are stored one by one.
+inline std::unique_ptr<LanguageModel> load_model(const CompiledModel& type, const ModelConfig& config, TensorSource source,
+                                                 int threads = 0, const LoadProgress& progress = {}, DType blocks = DType::any_block) {
   check_dims(type.name, type.dims, config);
-  auto weights = Weights::load(std::move(checkpoint), type.parameters(dims_of(config)), {type.embedding, type.head, config.tied}, progress);
+  auto weights = Weights::load(std::move(source), type.parameters(dims_of(config)), {type.embedding, type.head, config.tied}, progress,
+                               {blocks, threads});
   return type.make(config, std::move(weights), threads);
 }
 

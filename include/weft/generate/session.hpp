@@ -50,6 +50,13 @@ class Session {
     position_ = position;
   }
   void reset() { position_ = 0; }
+  // Stands `tokens` further on, as if they had been appended, without computing them: the cache holds there what it held, at first zeros. For
+  // measurements at a depth. Throws Error where they do not fit.
+  void skip(long tokens) {
+    if (tokens < 0 || tokens > context_ - position_)
+      throw Error("skip: expected 0 to " + std::to_string(context_ - position_) + " tokens, found " + std::to_string(tokens));
+    position_ += tokens;
+  }
 
  private:
   virtual void append(std::span<const std::int32_t> ids, std::span<float> logits) = 0;  // at position_, all checks done

@@ -62,16 +62,20 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-// Writes the tensors as one file, atomically. The layout is the reference writer's: larger elements first, then by name, so that every
-// tensor is aligned to its element; the header is padded with spaces to a multiple of 8. `metadata` gains {"format": "pt"}, which
-// transformers asks for. Throws Error when a name is given twice or reserved, or when the bytes do not fit type and shape.
-inline void write_safetensors(const std::filesystem::path& path, std::span<const TensorInfo> tensors,
-                              std::map<std::string, std::string> metadata = {}) {
+namespace detail {
+
+// The layout of the reference writer: larger elements first, then by name, so that every tensor is aligned to its element.
+inline std::vector<const TensorInfo*> safetensors_order(std::span<const TensorInfo> tensors) {
   std::vector<const TensorInfo*> order;
   for (const auto& tensor : tensors) order.push_back(&tensor);
   std::sort(order.begin(), order.end(), [](const TensorInfo* a, const TensorInfo* b) {
     return bits_of(a->type) != bits_of(b->type) ? bits_of(a->type) > bits_of(b->type) : a->name < b->name;
   });
+  return order;
+}
+// The header with its length before it, padded with spaces to a multiple of 8; `bytes_of_tensor` says how long the data of each will be.
+template <class Bytes> std::string safetensors_header(const std::filesystem::path& path, std::span<const TensorInfo* const> order,
+                                                      std::map<std::string, std::string> metadata, Bytes&& bytes_of_tensor) {
   metadata["format"] = "pt";
   std::string header;
   try {
@@ -79,7 +83,7 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
     std::uint64_t end = 0;
     for (const auto* tensor : order) {
       if (tensor->name == "__metadata__") throw Error(path.string() + ": a tensor cannot be named \"__metadata__\"");
-      const auto begin = std::exchange(end, end + tensor->data.size());
+      const auto begin = std::exchange(end, end + bytes_of_tensor(*tensor));
       header += "," + Json(tensor->name).dump() + ":" + "{\"dtype\":\"" + std::string(name_of(tensor->type)) +
                 "\",\"shape\":" + Json(tensor->shape).dump() + ",\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(end) +
                 "]}";
@@ -90,15 +94,59 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
   header += "}";
   header.resize((header.size() + 7) / 8 * 8, ' ');
   // what the reader would refuse must not be written
-  detail::SafetensorsHeader check(path.string());
+  SafetensorsHeader check(path.string());
   check.parse(header);
+  const std::uint64_t length = header.size();
+  return std::string(reinterpret_cast<const char*>(&length), sizeof length) + header;
+}
 
+}  // namespace detail
+
+// Writes the tensors as one file, atomically. `metadata` gains {"format": "pt"}, which transformers asks for. Throws Error when a name is
+// given twice or reserved, or when the bytes do not fit type and shape.
+inline void write_safetensors(const std::filesystem::path& path, std::span<const TensorInfo> tensors,
+                              std::map<std::string, std::string> metadata = {}) {
+  const auto order = detail::safetensors_order(tensors);
+  const auto header =
+      detail::safetensors_header(path, order, std::move(metadata), [](const TensorInfo& tensor) { return tensor.data.size(); });
   AtomicFile file(path);
-  const std::uint64_t header_bytes = header.size();
-  file.write(std::as_bytes(std::span(&header_bytes, 1)));
   file.write(header);
   for (const auto* tensor : order) file.write(tensor->data);
   file.commit();
 }
+
+// The same for tensors that are made one after the other, so that no more than a piece of one is ever in memory. The descriptions' `data`
+// is not read; the data is written in the order of order(), in pieces of any size, and the file appears under its name with commit().
+class SafetensorsWriter {
+ public:
+  SafetensorsWriter(const std::filesystem::path& path, std::vector<TensorInfo> tensors, std::map<std::string, std::string> metadata = {})
+      : tensors_(std::move(tensors)), order_(detail::safetensors_order(tensors_)), file_(path) {
+    file_.write(detail::safetensors_header(path, order_, std::move(metadata), [this](const TensorInfo& tensor) {
+      std::uint64_t bits = bits_of(tensor.type);
+      for (const auto extent : tensor.shape) bits *= extent;
+      missing_ += bits / 8;
+      return bits / 8;
+    }));
+  }
+
+  std::span<const TensorInfo* const> order() const { return order_; }
+  void write(std::span<const std::byte> bytes) {
+    if (bytes.size() > missing_) fail(std::to_string(bytes.size() - missing_) + " bytes more than the tensors have");
+    file_.write(bytes);
+    missing_ -= bytes.size();
+  }
+  void commit() {
+    if (missing_ != 0) fail(std::to_string(missing_) + " bytes less than the tensors have");
+    file_.commit();
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& problem) const { throw Error(file_.path().string() + ": expected all data, found " + problem); }
+
+  std::vector<TensorInfo> tensors_;
+  std::vector<const TensorInfo*> order_;
+  AtomicFile file_;
+  std::uint64_t missing_ = 0;
+};
 
 }  // namespace weft

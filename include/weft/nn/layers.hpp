@@ -55,10 +55,12 @@ struct SlidingWindow {
   constexpr auto formula(auto key, auto query) const { return key <= query && key > query - window; }
 };
 
-// softmax over the visible keys; heads are axes: q[token, kv_head, group, head_dim] meets k[key, kv_head, head_dim], nothing is repeated
+// softmax over the visible keys; heads are axes: q[token, kv_head, group, head_dim] meets k[key, kv_head, head_dim], nothing is repeated. The weights
+// are rounded before they meet the values, but not for their sum.
 template <class HeadDim> constexpr auto attend(auto q, auto keys, auto values, auto visible) {
-  auto score = dot<HeadDim>(q, keys) * rsqrt(number<HeadDim::extent>);
-  return rounded(dot<Key>(softmax<Key>(where(visible, score, minus_inf)), values));
+  auto score = where(visible, dot<HeadDim>(q, keys) * rsqrt(number<HeadDim::extent>), minus_inf);
+  auto weight = exp(score - max<Key>(score));
+  return rounded(dot<Key>(rounded(weight) / sum<Key>(weight), values));
 }
 
 // grouped-query attention with a cache (Ainslie et al., arXiv 2305.13245)

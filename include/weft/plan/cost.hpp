@@ -1,9 +1,12 @@
 // cost: bytes and FLOPs of the kernels of a plan, as polynomials in the extents of axes. They count what any executor has to move and compute:
 // each tensor is read once by a kernel, however often its tiles meet it; gathers read the rows they pick. A stream is counted over all keys; a
-// causal mask leaves about half of them. Rounding, positions and what depends on no axis cost nothing.
+// causal mask leaves about half of them. Rounding, positions and what depends on no axis cost nothing. A tensor in blocks is counted by its
+// blocks; of one whose format is known only when it is bound (any_block), the elements are counted.
 #pragma once
 #include <weft/core/error.hpp>
 #include <weft/plan/plan.hpp>
+
+#include <numeric>
 
 namespace weft {
 
@@ -32,9 +35,14 @@ struct Polynomial {
   static constexpr int capacity = 32;
   Monomial term[capacity]{};
   int summands = 0;
+  long divisor = 1;  // of all coefficients: an element of a block is a fraction of its bytes
 
-  constexpr void add(const Monomial& m) {
+  constexpr void add(Monomial m, long over = 1) {
     if (m.coefficient == 0) return;
+    const long common = std::lcm(divisor, over);
+    for (int i = 0; i < summands; ++i) term[i].coefficient *= common / divisor;
+    m.coefficient *= common / over;
+    divisor = common;
     for (int i = 0; i < summands; ++i)
       if (term[i].same_axes(m)) {
         term[i].coefficient += m.coefficient;
@@ -44,7 +52,7 @@ struct Polynomial {
     term[summands++] = m;
   }
   constexpr Polynomial& operator+=(const Polynomial& other) {
-    for (int i = 0; i < other.summands; ++i) add(other.term[i]);
+    for (int i = 0; i < other.summands; ++i) add(other.term[i], other.divisor);
     return *this;
   }
   // the value, given the extent of each axis of the plan by its number (as Binding::extent holds them)
@@ -55,14 +63,16 @@ struct Polynomial {
       for (int k = 0; k < term[i].axes; ++k) product *= extent[term[i].axis[k]];
       sum += product;
     }
-    return sum;
+    return sum / divisor;
   }
 };
 
 struct Cost {
   Polynomial read, written, flops;  // bytes, bytes, operations
+  Polynomial read_in_blocks;        // elements of tensors of any_block: their bytes depend on what is bound
   constexpr Cost& operator+=(const Cost& other) {
     read += other.read;
+    read_in_blocks += other.read_in_blocks;
     written += other.written;
     flops += other.flops;
     return *this;
@@ -72,7 +82,10 @@ struct Cost {
 // what a kernel of a plan costs
 template <class Plan> struct CostModel {
   const Plan& plan;
-  const LeafRecord* leaf;  // of the program's table
+  const LeafRecord* leaf;         // of the program's table
+  const DType* format = nullptr;  // of all leaves and temporaries as they are bound; nullptr: as the program declares them
+
+  constexpr DType format_of(const Node& x) const { return format ? format[x.leaf] : x.dtype; }
 
   constexpr void multiply(Monomial& m, Mask axes) const {
     for (short a = 0; a < plan.axes; ++a)
@@ -100,7 +113,7 @@ template <class Plan> struct CostModel {
 
   // ---- the nodes of a kernel, each once
   struct Nodes {
-    bool has[sizeof(Plan::node) / sizeof(Node)]{};
+    bool has[plan_capacity]{};
   };
   constexpr void collect(Nodes& found, short n) const {
     if (n < 0 || found.has[n]) return;
@@ -124,21 +137,25 @@ template <class Plan> struct CostModel {
     for (int n = 0; n < plan.nodes; ++n) {
       const Node& x = plan.node[n];
       if (!nodes.has[n] || x.leaf != leaf || (x.kind != NodeKind::leaf && x.kind != NodeKind::gather) || repeated(nodes, n)) continue;
-      const Monomial m = x.kind == NodeKind::gather ? picked(x) : elements(x.at, x.rank, -1, bytes_of(x.dtype));
+      const DType f = format_of(x);
+      const bool open = f == DType::any_block;
+      const long bytes = open ? 1 : block_bytes(f), of_elements = open ? 1 : block_elements(f);
+      const Monomial m = x.kind == NodeKind::gather ? picked(x, bytes) : elements(x.at, x.rank, -1, bytes);
       if (reads_all(x)) {
         Polynomial whole;
-        whole.add(m);
+        whole.add(m, of_elements);
         return whole;
       }
-      sum.add(m);
+      sum.add(m, of_elements);
     }
     return sum;
   }
-  constexpr Monomial picked(const Node& gather) const {
-    Monomial m = elements(gather.at, gather.rank, gather.dimension, bytes_of(gather.dtype));
+  constexpr Monomial picked(const Node& gather, long bytes) const {
+    Monomial m = elements(gather.at, gather.rank, gather.dimension, bytes);
     multiply(m, plan.node[gather.operand[0]].axes);
     return m;
   }
+  constexpr bool bytes_are_open(int l) const { return l < plan.leaves && (format ? format[l] : leaf[l].dtype) == DType::any_block; }
   // the same elements, read by an earlier node (of another version of the tensor)
   constexpr bool repeated(const Nodes& nodes, int n) const {
     for (int i = 0; i < n; ++i) {
@@ -201,7 +218,7 @@ template <class Plan> struct CostModel {
       else if (x.kind == NodeKind::map && x.axes)
         c.flops.add(product(x.axes, 1));
     }
-    for (int l = 0; l < plan.leaves + plan.temporaries; ++l) c.read += bytes_read(nodes, l);
+    for (int l = 0; l < plan.leaves + plan.temporaries; ++l) (bytes_are_open(l) ? c.read_in_blocks : c.read) += bytes_read(nodes, l);
     const Kernel& k = plan.kernel[kernel];
     for (int g = 0; g < k.segments; ++g)
       for (int s = 0; s < k.segment[g].stores; ++s) c.written += bytes_written(plan.store[k.segment[g].store[s]]);

@@ -56,7 +56,8 @@ template <class P> class Explanation {
     }
   }
   void explain_cost(int indent, const Cost& c) {
-    line(indent, "reads   " + Names::polynomial(c.read) + " bytes");
+    line(indent, "reads   " + Names::polynomial(c.read) + " bytes" +
+                     (c.read_in_blocks.summands ? " and " + Names::polynomial(c.read_in_blocks) + " elements in blocks" : ""));
     line(indent, "writes  " + Names::polynomial(c.written) + " bytes");
     line(indent, "FLOPs   " + Names::polynomial(c.flops));
   }

@@ -201,8 +201,10 @@ template <class Table, int capacity> struct Legality : NormalForm<Table, capacit
       s.ok = true;  // linear in the streamed blocks, nothing to rescale: linear or sigmoid attention
       return s;
     }
-    if (!(node[l].kind == NodeKind::map && node[l].algebra.is_exp)) return s;
-    s.score = node[l].operand[0];
+    // the weight may be rounded: that is relative, so the running maximum m moves it by no more than another rounding
+    const short exponential = is_real_cast(node[l]) ? node[l].operand[0] : l;
+    if (!(node[exponential].kind == NodeKind::map && node[exponential].algebra.is_exp) || is_cut(exponential)) return s;
+    s.score = node[exponential].operand[0];
     // exp(s - M) = exp(s - m) * exp(m - M): the running maximum m is the kernel's own, M may be anything free of the streamed axis
     const Node& argument = node[s.score];
     if (argument.kind == NodeKind::map && argument.algebra.is_subtract && !(node[argument.operand[1]].axes & streamed)) {
@@ -218,18 +220,24 @@ template <class Table, int capacity> struct Legality : NormalForm<Table, capacit
       }
     }
     if (reduces_along(s.score, streamed)) return s;
+    short summed = -1;  // the weight as it is multiplied, or before it was rounded
     for (int i = 0; i < s.factors; ++i) {
       NodeSet r;
       begin_visit();
       reductions_through(s.factor_operand[i], r);
       for (int k = 0; k < r.count; ++k) {
         const Node& q = node[r.member[k]];
-        const bool same_weight = q.monoid == Monoid::sum && q.operand[0] == s.weight;
-        if (q.bound == streamed && !same_weight && r.member[k] != s.maximum) return s;
+        if (q.bound != streamed || r.member[k] == s.maximum) continue;
+        const short of = q.operand[0];
+        if (q.monoid != Monoid::sum || (of != s.weight && of != exponential) || (summed >= 0 && of != summed)) return s;
+        summed = of;
       }
     }
     s.ok = true;
     return s;
+  }
+  static constexpr bool is_real_cast(const Node& x) {
+    return x.kind == NodeKind::cast && (x.dtype == DType::bf16 || x.dtype == DType::f16);
   }
   constexpr bool reduces_along(short n, Mask streamed) {
     NodeSet r;

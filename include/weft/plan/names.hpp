@@ -121,6 +121,7 @@ template <class P> class PlanNames {
   // ---- costs, constants first; extents that the type of the program knows are multiplied out
   static std::string polynomial(const Polynomial& p) {
     Polynomial folded;
+    folded.divisor = p.divisor;
     for (int i = 0; i < p.summands; ++i) {
       Monomial m;
       m.coefficient = p.term[i].coefficient;
@@ -131,14 +132,16 @@ template <class P> class PlanNames {
         else
           m.coefficient *= extent;
       }
-      folded.add(m);
+      folded.add(m, p.divisor);
     }
     std::sort(folded.term, folded.term + folded.summands, [](const Monomial& a, const Monomial& b) { return a.axes < b.axes; });
     std::string s;
     for (int i = 0; i < folded.summands; ++i) {
       const Monomial& m = folded.term[i];
       if (i) s += " + ";
-      if (m.coefficient != 1 || m.axes == 0) s += with_separators(m.coefficient) + (m.axes ? "*" : "");
+      const long common = std::gcd(m.coefficient, p.divisor), number = m.coefficient / common, over = p.divisor / common;
+      if (number != 1 || over != 1 || m.axes == 0)
+        s += with_separators(number) + (over == 1 ? "" : "/" + std::to_string(over)) + (m.axes ? "*" : "");
       for (int k = 0; k < m.axes; ++k) s += (k ? "*" : "") + axis(m.axis[k]);
     }
     return s.empty() ? "0" : s;

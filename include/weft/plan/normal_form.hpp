@@ -336,7 +336,7 @@ template <class Table, int capacity> struct NormalForm {
       case NodeKind::cast:
         x.operands = 1;
         x.operand[0] = lower(r.operand[0], e);
-        if (same_format(node[x.operand[0]], x.dtype)) return x.operand[0];  // nothing to round
+        if (same_format(node[x.operand[0]], x.dtype)) return x.operand[0];            // nothing to round
         for (; x.rank < r.axes; ++x.rank) x.at[x.rank] = form_of(e, r.axis[x.rank]);  // along which blocks lie
         return intern(x);
       default:
@@ -361,7 +361,9 @@ template <class Table, int capacity> struct NormalForm {
         if (node[n].kind != NodeKind::contract || k != 0 || node[n].bound != along || x.dtype != DType::q8_0) refuse_block_cast(x);
       }
   }
-  constexpr void refuse_block_cast(const Node& x) { fail(PlanProblem::a_value_in_blocks_is_no_multiplicand, table.record[x.origin].axis[0]); }
+  constexpr void refuse_block_cast(const Node& x) {
+    fail(PlanProblem::a_value_in_blocks_is_no_multiplicand, table.record[x.origin].axis[0]);
+  }
   // the right operand of a contraction is the one that is stored as a matrix: operands commute
   constexpr void orient(Node& x) const {
     const Node &a = node[x.operand[0]], &b = node[x.operand[1]];

@@ -361,7 +361,7 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
     this->reductions_through(store[i].node, r);
     for (int m = 0; m < r.count; ++m) {
       const Node& x = node[r.member[m]];
-      if (x.bound == outer.bound && x.monoid == Monoid::sum && x.operand[0] == st.s.weight)
+      if (x.bound == outer.bound && x.monoid == Monoid::sum)
         add_unique(q.stream.sum, q.stream.sums, r.member[m]);
     }
     const Node& masked = node[st.s.score >= 0 ? st.s.score : st.s.weight];

@@ -55,9 +55,14 @@ template <class Planner, int capacity> constexpr PlanValue<capacity> compact(Pla
   return v;
 }
 
+// the types that tables and plans of all programs share
+inline constexpr int record_capacity = 320, plan_capacity = 512;
+using ProgramTable = RecordTable<record_capacity>;
+using ProgramPlan = PlanValue<plan_capacity>;
+
 template <class P> struct Compiled {
-  static constexpr auto table = reflect_program<320>(P{});
-  static constexpr int capacity = 512;
+  static constexpr auto table = reflect_program<record_capacity>(P{});
+  static constexpr int capacity = plan_capacity;
   static constexpr auto plan = compact<Partition<std::remove_const_t<decltype(table)>, capacity>, capacity>(
       Partition<std::remove_const_t<decltype(table)>, capacity>(table));
 };

@@ -93,7 +93,7 @@ class MergeTable {
 // The merges of a vocabulary at work. `piece` costs O(n log n) for n bytes.
 class BytePairEncoder {
  public:
-  // The token of each byte, and the table of merges.
+  // The token of each byte, -1 for bytes that are left out, and the table of merges.
   BytePairEncoder(const std::array<std::int32_t, 256>& byte_tokens, MergeTable merges)
       : byte_tokens_(byte_tokens), merges_(std::move(merges)) {}
 
@@ -126,11 +126,16 @@ class BytePairEncoder {
       }
     };
 
-    const auto count = static_cast<std::int32_t>(piece.size());
     symbols.clear();
     candidates.clear();
-    for (std::int32_t i = 0; i < count; ++i)
-      symbols.push_back({byte_tokens_[static_cast<unsigned char>(piece[static_cast<std::size_t>(i)])], i - 1, i + 1 < count ? i + 1 : -1});
+    std::int32_t count = 0;
+    for (const char byte : piece) {
+      const std::int32_t token = byte_tokens_[static_cast<unsigned char>(byte)];
+      if (token < 0) continue;
+      symbols.push_back({token, count - 1, count + 1});
+      ++count;
+    }
+    if (count > 0) symbols.back().next = -1;
     for (std::int32_t i = 0; i < count; ++i) propose(i);
     while (!candidates.empty()) {
       const auto [rank, at] = candidates.front();

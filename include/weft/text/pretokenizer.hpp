@@ -18,6 +18,11 @@ namespace weft::text {
 // The expression of Qwen2 and Qwen2.5: contractions; a word with the character before it; one digit; punctuation; line ends; other spaces.
 inline constexpr char qwen2_pattern[] =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+// Llama 3's: as Qwen2's, but up to three digits stay together.
+inline constexpr char llama3_pattern[] =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+// What a Digits pre-tokenizer cuts out: SmolLM's each digit by itself (`individual_digits`), before GPT-2's expression sees the text.
+inline constexpr char digit_pattern[] = R"(\p{N})", digits_pattern[] = R"(\p{N}+)";
 // GPT-2's, which a ByteLevel pre-tokenizer applies by itself when it says `use_regex`.
 inline constexpr char gpt2_pattern[] = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 

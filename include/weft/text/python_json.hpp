@@ -56,17 +56,20 @@ inline std::string python_string(std::string_view text) {
   return out + '"';
 }
 
-// The members of objects keep their order, as in a Python dictionary.
-inline std::string python_json(const nlohmann::ordered_json& value) {
+// The members of objects keep their order, as in a Python dictionary. `indent`: that of json.dumps, spaces for each level; 0 writes
+// everything on one line. `margin` is the indentation so far.
+inline std::string python_json(const nlohmann::ordered_json& value, std::size_t indent = 0, std::size_t margin = 0) {
   if (value.is_number_float()) return python_float(value.get<double>());
   if (value.is_string()) return python_string(value.get_ref<const std::string&>());
   if (!value.is_structured()) return value.dump();
   std::string out(1, value.is_object() ? '{' : '[');
   for (const auto& item : value.items()) {
-    if (out.size() > 1) out += ", ";
+    if (out.size() > 1) out += indent > 0 ? "," : ", ";
+    if (indent > 0) out.append(1, '\n').append(margin + indent, ' ');
     if (value.is_object()) out += python_string(item.key()) + ": ";
-    out += python_json(item.value());
+    out += python_json(item.value(), indent, margin + indent);
   }
+  if (indent > 0 && !value.empty()) out.append(1, '\n').append(margin, ' ');
   return out + (value.is_object() ? '}' : ']');
 }
 

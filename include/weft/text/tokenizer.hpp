@@ -1,4 +1,5 @@
-// tokenizer: text to token ids and back, as Hugging Face tokenizers do it for byte-level BPE models (Qwen2, Qwen2.5, GPT-2).
+// tokenizer: text to token ids and back, as Hugging Face tokenizers do it for byte-level BPE models (Qwen2, Qwen2.5, Llama 3, SmolLM2,
+// GPT-2).
 //
 //   text -> added tokens, matched as written -> NFC of each stretch between them -> pieces -> bytes merged pair by pair -> ids
 #pragma once
@@ -77,7 +78,8 @@ class Tokenizer {
     definition_.merges = {};
   }
 
-  // The ids of `text`. Throws Error when it is not valid UTF-8 (with the byte where it stops being so) or has 2^31 bytes or more.
+  // The ids of `text`, without those of start(). Bytes that the vocabulary has no token for are left out. Throws Error when the text is not
+  // valid UTF-8 (with the byte where it stops being so) or has 2^31 bytes or more.
   std::vector<std::int32_t> encode(std::string_view text, Special special = Special::parse) const {
     if (const auto at = first_invalid_byte(text)) throw Error("cannot encode text: it is not UTF-8 at byte " + std::to_string(*at));
     if (text.size() > std::numeric_limits<std::int32_t>::max())
@@ -92,6 +94,10 @@ class Tokenizer {
     });
     return ids;
   }
+
+  // The ids that go before a text that stands by itself, usually none or the one that means its beginning. They do not go before a rendered
+  // conversation: a chat template writes them itself.
+  std::span<const std::int32_t> start() const { return definition_.start; }
 
   // The text of `ids`; what is not UTF-8 becomes U+FFFD (see Utf8Stream), ids beyond the vocabulary become nothing.
   std::string decode(std::span<const std::int32_t> ids, bool skip_special = false) const {
@@ -161,7 +167,7 @@ class Tokenizer {
     for (const AddedToken& token : definition_.added_tokens) largest = std::max<std::int64_t>(largest, token.id);
     // ids may leave gaps, but a single wrong one must not cost gigabytes
     const auto count = static_cast<std::int64_t>(definition_.vocabulary.size() + definition_.added_tokens.size());
-    if (largest > 2 * count + 65536)
+    if (largest > 2 * count + (1 << 20))
       refuse("expected ids near the number of tokens, " + std::to_string(count) + "; found " + std::to_string(largest));
     tokens_.resize(static_cast<std::size_t>(largest + 1));
     build_added_tokens();
@@ -173,6 +179,9 @@ class Tokenizer {
       if (!bytes || bytes->empty()) refuse("the token '" + text + "' is not written in the alphabet of byte-level vocabularies");
       token = {std::move(*bytes), true, false};
     }
+    for (const std::int32_t id : definition_.start)
+      if (id < 0 || id > largest || !tokens_[static_cast<std::size_t>(id)].is_present)
+        refuse("expected a token to go before texts, found the id " + std::to_string(id) + ", which is none");
     return {byte_tokens(), merge_table()};
   }
 
@@ -193,12 +202,16 @@ class Tokenizer {
     }
   }
 
+  // Vocabularies that were trained without the whole alphabet lack a few control characters and bytes that hardly occur in UTF-8.
   std::array<std::int32_t, 256> byte_tokens() const {
     std::array<std::int32_t, 256> ids{};
     for (std::size_t byte = 0; byte < 256; ++byte) {
       const auto id = regular_id(std::string(1, static_cast<char>(byte)));
-      if (!id) refuse("the vocabulary has no token for the byte " + std::to_string(byte) + ", so it cannot write every text");
-      ids[byte] = *id;
+      const bool is_printable = byte >= 0x20 && byte < 0x7F;
+      if (!id && (is_printable || definition_.has_unknown_token))
+        refuse("the vocabulary has no token for the byte " + std::to_string(byte) +
+               (is_printable ? ", so it cannot write every text" : ", and weft does not write unknown tokens"));
+      ids[byte] = id.value_or(-1);
     }
     return ids;
   }

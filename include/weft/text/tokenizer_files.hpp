@@ -45,7 +45,7 @@ inline bool reads_nfc(const JsonField& normalizer) {
 }
 
 inline void read_pretokenizer(const JsonField& field, bool& is_byte_level, std::vector<std::string>& patterns) {
-  expect_type(field, {"Sequence", "Split", "ByteLevel"});
+  expect_type(field, {"Sequence", "Split", "Digits", "ByteLevel"});
   const std::string& type = field["type"].string();
   if (is_byte_level) field.refuse("nothing after ByteLevel");
   if (type == "Sequence") {
@@ -55,6 +55,8 @@ inline void read_pretokenizer(const JsonField& field, bool& is_byte_level, std::
     if (field["behavior"].string() != "Isolated") field["behavior"].refuse("'Isolated'");
     expect_false(field["invert"]);
     patterns.push_back(field["pattern"]["Regex"].string());
+  } else if (type == "Digits") {
+    patterns.push_back(field["individual_digits"].boolean(false) ? digit_pattern : digits_pattern);
   } else {
     is_byte_level = true;
     expect_false(field["add_prefix_space"]);
@@ -62,17 +64,31 @@ inline void read_pretokenizer(const JsonField& field, bool& is_byte_level, std::
   }
 }
 
-// A post-processor may set offsets, which weft does not report, but not add tokens.
-inline void check_post_processor(const JsonField& field) {
+inline std::int32_t checked_id(std::int64_t id, const std::string& place) {
+  if (id < 0 || id > std::numeric_limits<std::int32_t>::max())
+    throw Error(place + ": expected an id below 2^31, found " + std::to_string(id));
+  return static_cast<std::int32_t>(id);
+}
+
+// A post-processor may set offsets, which weft does not report, and put tokens before the text, which go to `start`, but none behind it.
+inline void read_post_processor(const JsonField& field, std::vector<std::int32_t>& start) {
   if (field.is_absent()) return;
   expect_type(field, {"ByteLevel", "TemplateProcessing", "Sequence"});
   if (field["type"].string() == "Sequence") {
     const JsonField parts = field["processors"];
-    for (std::size_t i = 0; i < parts.array_size(); ++i) check_post_processor(parts[i]);
+    for (std::size_t i = 0; i < parts.array_size(); ++i) read_post_processor(parts[i], start);
   } else if (field["type"].string() == "TemplateProcessing") {
     const JsonField single = field["single"];
-    for (std::size_t i = 0; i < single.array_size(); ++i)
-      if (single[i]["Sequence"].is_absent()) single[i].refuse("a template that adds no tokens");
+    bool is_behind_text = false;
+    for (std::size_t i = 0; i < single.array_size(); ++i) {
+      if (!single[i]["Sequence"].is_absent()) {
+        is_behind_text = true;
+        continue;
+      }
+      if (is_behind_text) single[i].refuse("a template that adds tokens only before the text");
+      const JsonField ids = field["special_tokens"][single[i]["SpecialToken"]["id"].string().c_str()]["ids"];
+      for (std::size_t j = 0; j < ids.array_size(); ++j) start.push_back(checked_id(ids[j].integer(), ids[j].place()));
+    }
   }
 }
 
@@ -80,9 +96,7 @@ inline AddedToken read_added_token(const JsonField& field, std::int64_t id) {
   for (const char* flag : {"single_word", "lstrip", "rstrip"}) expect_false(field[flag]);
   AddedToken token{field["content"].string(), 0, field["special"].boolean(false), field["normalized"].boolean(false)};
   if (token.content.empty()) field["content"].refuse("some text");
-  if (id < 0 || id > std::numeric_limits<std::int32_t>::max())
-    throw Error(field.place() + ": expected an id below 2^31, found " + std::to_string(id));
-  token.id = static_cast<std::int32_t>(id);
+  token.id = checked_id(id, field.place());
   return token;
 }
 
@@ -143,6 +157,7 @@ inline TokenizerDefinition read_tokenizer_json(const std::filesystem::path& file
   expect_empty(model["end_of_word_suffix"]);
   if (const JsonField dropout = model["dropout"]; !dropout.is_absent() && dropout.value() != 0) dropout.refuse("null");
   definition.ignores_merges = model["ignore_merges"].boolean(false);
+  definition.has_unknown_token = !model["unk_token"].is_absent();
 
   definition.normalizes = reads_nfc(root["normalizer"]);
   bool is_byte_level = false;
@@ -151,7 +166,7 @@ inline TokenizerDefinition read_tokenizer_json(const std::filesystem::path& file
   read_pretokenizer(pretokenizer, is_byte_level, definition.patterns);
   if (!is_byte_level) pretokenizer.refuse("a ByteLevel at the end");
   definition.patterns_source = pretokenizer.place();
-  check_post_processor(root["post_processor"]);
+  read_post_processor(root["post_processor"], definition.start);
   if (const JsonField decoder = root["decoder"]; !decoder.is_absent()) expect_type(decoder, {"ByteLevel"});
 
   const JsonField added = root["added_tokens"];

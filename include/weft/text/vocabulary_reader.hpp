@@ -29,8 +29,10 @@ struct TokenizerDefinition {
   std::vector<AddedToken> added_tokens;
   std::vector<std::string> patterns;  // of the pre-tokenizer
   std::string patterns_source;
-  bool normalizes = true;       // to NFC
-  bool ignores_merges = false;  // a piece that is a token is that token, whatever the merges make of it
+  std::vector<std::int32_t> start;  // goes before a text that stands by itself, such as Llama 3's <|begin_of_text|>
+  bool normalizes = true;           // to NFC
+  bool ignores_merges = false;      // a piece that is a token is that token, whatever the merges make of it
+  bool has_unknown_token = false;   // stands for bytes that no token stands for; without one they are left out
 };
 
 namespace detail {

@@ -1,0 +1,29 @@
+// options: what the user of the converter asks for.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include <weft/core/dtype.hpp>
+
+struct Options {
+  std::optional<std::filesystem::path> input;  // a model's directory, a .safetensors file in one, or a .gguf file; or
+  std::optional<std::string> random;           // the size of a model with random weights, and
+  std::optional<long> layers;                  // how many of its layers
+  std::uint64_t seed = 0;
+
+  std::filesystem::path output;              // a file that ends in .gguf, else a directory
+  std::optional<std::string> to;             // a format, or the name of a mix; else plain formats stay and blocks become f32
+  std::optional<weft::DType> output_format;  // of the embedding and the head
+
+  int threads = 0;  // 0: as many as the machine has
+};
+
+// The options, or the exit status when there is nothing more to do: 0 after --help, 2 after a mistake, which has been reported on standard
+// error.
+struct ParsedOptions {
+  Options options;
+  std::optional<int> exit_status;
+};
+ParsedOptions parse_options(int argc, char** argv);

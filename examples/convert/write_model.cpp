@@ -1,0 +1,123 @@
+#include "write_model.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include <weft/core/quantize.hpp>
+#include <weft/io/gguf_names.hpp>
+
+#include "config_files.hpp"
+#include "progress.hpp"
+
+namespace {
+
+using weft::DType;
+
+// Rows of parameters to bytes, several at once.
+class RowConverter {
+ public:
+  RowConverter(const Model& model, weft::cpu::Threads& threads, Progress& progress)
+      : model_(model), threads_(threads), progress_(progress) {}
+
+  // hands the parameter's bytes to `write`, in pieces of whole rows; `row_of(i)` is the model's row that comes i-th
+  template <class RowOf, class Write> void convert(const Parameter& parameter, DType format, RowOf&& row_of, Write&& write) {
+    const long rows = parameter.rows(), columns = parameter.columns(), row_bytes = weft::bytes_for(format, columns);
+    const long piece = std::max(1L, piece_bytes / row_bytes), ticket_rows = std::max(1L, ticket_elements / columns);
+    floats_.resize(static_cast<std::size_t>(threads_.size()));
+    for (auto& row : floats_) row.resize(static_cast<std::size_t>(columns));
+    for (long first = 0; first < rows; first += piece) {
+      const long end = std::min(first + piece, rows);
+      bytes_.resize(static_cast<std::size_t>((end - first) * row_bytes));
+      tickets_.reset();
+      threads_.run([&](int thread) {
+        float* row = floats_[static_cast<std::size_t>(thread)].data();
+        for (long begin; (begin = first + tickets_.next() * ticket_rows) < end;)
+          for (long i = begin; i < std::min(begin + ticket_rows, end); ++i) {
+            model_.read_row(parameter, row_of(i), row);
+            if (weft::is_block(format) || format == DType::f16) check(parameter, row_of(i), row, format);
+            weft::quantize_row(row, columns, format, bytes_.data() + (i - first) * row_bytes);
+          }
+      });
+      write(std::span<const std::byte>(bytes_));
+      progress_.advance(bytes_.size());
+    }
+  }
+
+ private:
+  static constexpr long piece_bytes = 16 << 20, ticket_elements = 1 << 14;
+
+  void check(const Parameter& parameter, long row, const float* x, DType format) const {
+    constexpr float largest = 65504;
+    for (long i = 0; i < parameter.columns(); ++i)
+      if (!(std::abs(x[i]) <= largest))
+        throw weft::Error("tensor \"" + parameter.name + "\": row " + std::to_string(row) + ": " + weft::name_of(format) +
+                          " holds finite weights of at most 65504 in magnitude, found " + std::to_string(x[i]));
+  }
+
+  const Model& model_;
+  weft::cpu::Threads& threads_;
+  Progress& progress_;
+  weft::cpu::Tickets tickets_;
+  std::vector<std::vector<float>> floats_;  // a row for each thread
+  std::vector<std::byte> bytes_;
+};
+
+std::uint64_t bytes_in(const Parameter& parameter, DType format) {
+  return static_cast<std::uint64_t>(parameter.rows() * weft::bytes_for(format, parameter.columns()));
+}
+
+}  // namespace
+
+void write_gguf(const std::filesystem::path& path, const Model& model, const Vocabulary* vocabulary, const Target& target,
+                std::optional<DType> output_format, weft::cpu::Threads& threads) {
+  weft::GgufWriter writer(path);
+  add_config(writer, model, target.gguf_file_type);
+  if (vocabulary)
+    add_vocabulary(writer, *vocabulary, model.config.vocab);
+  else
+    writer.add("tokenizer.ggml.model", "no_vocab");
+  std::uint64_t total = 0;
+  const auto format_of = [&](const Parameter& parameter) { return gguf_format_of(parameter, model.config, target, output_format); };
+  for (const auto& parameter : model.parameters) {
+    writer.add_tensor(weft::gguf_name_of(parameter.name).value(), format_of(parameter), parameter.shape);
+    total += bytes_in(parameter, format_of(parameter));
+  }
+  Progress progress(path.filename().string(), total);
+  RowConverter converter(model, threads, progress);
+  for (const auto& parameter : model.parameters) {
+    const auto order = weft::gguf_row_order(model.config.model_type, parameter.name, model.config.head_dim);
+    converter.convert(
+        parameter, format_of(parameter), [&](long row) { return order.row_in_model(row); },
+        [&](std::span<const std::byte> bytes) { writer.write(bytes); });
+  }
+  writer.commit();
+}
+
+void write_directory(const std::filesystem::path& path, const Model& model, const Vocabulary* vocabulary, DType format,
+                     weft::cpu::Threads& threads) {
+  const auto type = format == DType::f32 ? weft::StoredType::f32 : format == DType::bf16 ? weft::StoredType::bf16 : weft::StoredType::f16;
+  const auto config = config_json(model, format), generation = generation_json(model);  // refuse before writing
+  std::filesystem::create_directories(path);
+  std::vector<weft::TensorInfo> descriptions;
+  std::unordered_map<std::string, const Parameter*> parameters;
+  std::uint64_t total = 0;
+  for (const auto& parameter : model.parameters) {
+    descriptions.push_back({parameter.name, type, parameter.shape});
+    parameters.emplace(parameter.name, &parameter);
+    total += bytes_in(parameter, format);
+  }
+  weft::SafetensorsWriter writer(path / "model.safetensors", std::move(descriptions));
+  Progress progress((path / "model.safetensors").string(), total);
+  RowConverter converter(model, threads, progress);
+  for (const auto* tensor : writer.order())
+    converter.convert(
+        *parameters.at(tensor->name), format, [](long row) { return row; }, [&](std::span<const std::byte> bytes) { writer.write(bytes); });
+  for (const auto& [name, text] : {std::pair("config.json", config), {"generation_config.json", generation}}) {
+    weft::AtomicFile file(path / name);
+    file.write(text);
+    file.commit();
+  }
+  if (vocabulary) write_vocabulary(path, *vocabulary);
+  writer.commit();
+}
