@@ -192,6 +192,13 @@ template <class P> struct Interpreter {
       if (s.index >= 0) index[s.index_axis] = checked(static_cast<long>(at(s.index, index)), s.index_axis);
       result[offset(axes_in(target), index)] = rounded_to(target.dtype, x);
     });
+    if (is_block(target.dtype)) {  // blocks that are not stored to stay what they are
+      std::vector<float> row(result.begin(), result.end());
+      std::vector<std::byte> blocks(static_cast<std::size_t>(bytes_for(target.dtype, static_cast<long>(row.size()))));
+      quantize_row(row.data(), static_cast<long>(row.size()), target.dtype, blocks.data());
+      dequantize_row(target.dtype, blocks.data(), static_cast<long>(row.size()), row.data());
+      result.assign(row.begin(), row.end());
+    }
     leaf[static_cast<std::size_t>(target.number)] = std::move(result);
   }
   long checked(long i, int axis) const {

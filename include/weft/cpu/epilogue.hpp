@@ -206,6 +206,7 @@ template <class P, int k, int g> struct Epilogue {
     using Row = WithInvariants<P, lane, Held, roots>;
     held.at = base;
     const Row row(b, index, held);
+    RunWriters<P, segment> writers(b, index, length);
     const auto packet = [&](long j, auto n) WEFT_FLAT {
       held.at = base + j;
       index[lane] = first + j;
@@ -215,7 +216,7 @@ template <class P, int k, int g> struct Epilogue {
         if constexpr (!whole_chunk(segment.store[s])) v[s] = evaluate<plan.store[segment.store[s]].node, Packet>(p);
       });
       unroll<segment.stores>([&](auto s) WEFT_FLAT {
-        if constexpr (!whole_chunk(segment.store[s])) write<P, segment.store[s]>(p, v[s]);
+        if constexpr (!whole_chunk(segment.store[s])) writers.template put<s>(p, v[s]);
       });
     };
     long j = 0;

@@ -4,6 +4,9 @@
 #include <weft/cpu/graph.hpp>
 #include <weft/cpu/team.hpp>
 
+#include <cstring>
+#include <string>
+
 namespace weft::cpu {
 
 // ---- row statistics, one pass along the row each; a later one may use the earlier ones
@@ -84,6 +87,7 @@ template <class P, int store, class Place, class V> WEFT_INLINE void write(const
   using A = StoreAccess<P, store>;
   static constexpr auto& plan = plan_of<P>;
   constexpr int lane = Place::lane, where = plan.store[store].index, dimension = plan.store[store].dimension;
+  static_assert(!is_block(A::dtype), "single elements of a block cannot be stored");
   typename A::T* data = A::data(p.binding) + A::offset(p.binding, p.index);
   if constexpr (where >= 0) {
     const long stride = p.binding.view[A::leaf].stride[dimension];
@@ -103,6 +107,61 @@ template <class P, int store, class Place, class V> WEFT_INLINE void write(const
   else
     store_along(data, A::template step<lane>(p.binding), v, p.n);
 }
+
+// ---- stores to tensors in blocks, which come packet by packet along a run: elements are gathered until a block is full
+
+// The writer of one store along one run of the lane axis; of plain formats it keeps nothing.
+template <class P, int store, bool in_blocks = is_block(StoreAccess<P, store>::dtype)> struct RunWriter {
+  // the first element of a run of `length`
+  RunWriter(const Binding<P>&, const Index<P>&, long) {}
+  template <class Place> WEFT_INLINE void operator()(const Place& p, Packet v) { write<P, store>(p, v); }
+};
+// Throws Error where a run is no whole number of blocks, or where neighbours along it are no neighbours in memory.
+template <class P, int store> struct RunWriter<P, store, true> {
+  using A = StoreAccess<P, store>;
+  using Block = typename A::T;
+  static constexpr long size = block_elements(A::dtype);
+  static_assert(A::dtype == DType::q8_0, "results are stored in blocks of q8_0 only: the other formats are for weights");
+
+  RunWriter(const Binding<P>& b, const Index<P>& index, long length) {
+    if (A::offset(b, index) % size != 0 || length % size != 0)
+      refuse(std::to_string(length) + " elements from element " + std::to_string(A::offset(b, index)) + " on");
+  }
+  template <class Place> WEFT_INLINE void operator()(const Place& p, Packet v) {
+    cpu::store(gathered_ + count_, v, p.n);
+    count_ += p.n < Packet::lanes ? p.n : long(Packet::lanes);
+    if (count_ < size) return;
+    if (A::template step<Place::lane>(p.binding) != 1) refuse("neighbours that are not neighbours in memory");
+    constexpr int where = plan_of<P>.store[store].index, dimension = plan_of<P>.store[store].dimension;
+    long at = A::offset(p.binding, p.index);
+    if constexpr (where >= 0) {
+      static_assert(!(plan_of<P>.node[where].axes & bit(Place::lane)), "the rows that an index names hold whole blocks");
+      const Point<P, -1, typename Place::Held> scalar{p.binding, p.index, p.held};
+      at += static_cast<long>(evaluate<where, float>(scalar)) * p.binding.view[A::leaf].stride[dimension];
+    }
+    Block block;
+    quantize(gathered_, block);
+    std::memcpy(static_cast<std::byte*>(p.binding.view[A::leaf].data) + at / size * static_cast<long>(sizeof(Block)), &block, sizeof block);
+    count_ = 0;
+  }
+
+ private:
+  [[noreturn]] static void refuse(const std::string& what) {
+    throw Error(std::string("operand ") + Compiled<P>::table.leaf[A::leaf].path.text + ": a kernel stores " + what + "; " +
+                name_of(A::dtype) + " needs whole blocks of " + std::to_string(size));
+  }
+  float gathered_[size];
+  long count_ = 0;
+};
+// the writers of all stores of a segment
+template <class P, const auto& segment, class Sequence = std::make_integer_sequence<int, segment.stores>> struct RunWriters;
+template <class P, const auto& segment, int... s> struct RunWriters<P, segment, std::integer_sequence<int, s...>>
+    : RunWriter<P, segment.store[s]>... {
+  RunWriters(const Binding<P>& b, const Index<P>& index, long length) : RunWriter<P, segment.store[s]>(b, index, length)... {}
+  template <int number, class Place> WEFT_INLINE void put(const Place& p, Packet v) {
+    static_cast<RunWriter<P, segment.store[number]>&> (*this)(p, v);
+  }
+};
 
 template <class P, int k> struct RowKernel {
   static constexpr auto& plan = plan_of<P>;
@@ -150,12 +209,13 @@ template <class P, int k> struct RowKernel {
       using Held = WithInvariants<P, lane, Known, roots>;
       const Held held(b, index, known);
       const long n = extent_of<P, lane>(b);
+      RunWriters<P, segment> writers(b, index, n);
       for (long at = 0; at < n; at += Packet::lanes) {
         index[lane] = at;
         const Point<P, lane, Held> p{b, index, held, n - at < Packet::lanes ? n - at : long(Packet::lanes)};
         Packet v[segment.stores];  // all are computed before any is stored: a store may overwrite what another reads
         unroll<segment.stores>([&](auto s) WEFT_FLAT { v[s] = evaluate<plan.store[segment.store[s]].node, Packet>(p); });
-        unroll<segment.stores>([&](auto s) WEFT_FLAT { write<P, segment.store[s]>(p, v[s]); });
+        unroll<segment.stores>([&](auto s) WEFT_FLAT { writers.template put<s>(p, v[s]); });
       }
       index[lane] = 0;
     }
