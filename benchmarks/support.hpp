@@ -1,13 +1,16 @@
-// support: what the benchmarks share: the threads, this machine's measured peaks, and counters that relate a program to them.
+// support: what the benchmarks share: the threads, this machine's measured peaks, arguments for programs, and counters that relate a program to
+// the peaks.
 #pragma once
 #include <benchmark/benchmark.h>
-#include <weft/cpu/executor.hpp>
-#include <weft/cpu/roofline.hpp>
-#include <weft/plan/cost.hpp>
+#include <weft/cpu/profile_report.hpp>
 
+#include <algorithm>
+#include <map>
 #include <memory>
+#include <span>
+#include <string>
 
-#include "../tests/support/random_program.hpp"
+#include "shapes.hpp"
 
 namespace weft::benchmarks {
 
@@ -17,35 +20,119 @@ struct Machine {
 };
 extern int threads_wanted;  // 0: as many as the machine has
 Machine& machine();         // its peaks are measured when it is first asked for
+std::string cpu_name();
 std::string machine_line();
+double available_bytes();  // of memory, now
 
-// Runs program P on random data; bytes and FLOPs are what its plan says. `roof` is the share of what the machine could do at most for this
-// program: the larger of its share of the read bandwidth and its share of the FLOP peak of the format that it multiplies in.
-template <class P> void run_program(benchmark::State& state, const Extents& extents, std::int32_t first_integer, bool multiplies_bf16) {
+// small numbers, positive and negative, in this format; they repeat after some thousands
+void fill_with_numbers(DType format, std::span<std::byte> bytes);
+
+using Extents = std::map<std::string, long>;
+
+// Memory for every leaf of a program: small numbers, positions that count up from `first_position`.
+template <class P> class Arguments {
+ public:
+  static constexpr auto& table = Compiled<P>::table;
+  Binding<P> binding;
+
+  // blocks: the format of leaves of any_block
+  Arguments(const Extents& extents, long first_position, DType blocks) {
+    for (int a = 0; a < table.axes; ++a)
+      if (const auto e = extents.find(table.axis[a].name); binding.extent[a] == runtime && e != extents.end())
+        set_extent(binding, a, e->second, "benchmark");
+    for (int l = 0; l < table.leaves; ++l) {
+      const DType format = table.leaf[l].dtype == DType::any_block ? blocks : table.leaf[l].dtype;
+      memory_.emplace_back(static_cast<std::size_t>(bytes_for(format, elements(binding, l))));
+      fill(l, format, first_position);
+      bind_dense(binding, l, memory_.back().data(), format);
+    }
+  }
+  static double bytes(const Extents& extents, DType blocks) {
+    Binding<P> b;
+    for (const auto& [name, extent] : extents) change_extent(b, name.c_str(), extent);
+    double sum = 0;
+    for (int l = 0; l < table.leaves; ++l)
+      sum += static_cast<double>(bytes_for(table.leaf[l].dtype == DType::any_block ? blocks : table.leaf[l].dtype, elements(b, l)));
+    return sum;
+  }
+
+ private:
+  static long elements(const Binding<P>& b, int leaf) {
+    long n = 1;
+    for (int d = 0; d < table.leaf[leaf].axes; ++d) n *= b.extent[table.leaf[leaf].axis[d]];
+    return n;
+  }
+  void fill(int leaf, DType format, long first_position) {
+    Memory& m = memory_.back();
+    const std::string_view path = text_of(table.leaf[leaf].path);
+    const long n = elements(binding, leaf);
+    if (format == DType::i32) {
+      for (long i = 0; i < n; ++i) m.as<std::int32_t>()[i] = path == "window" ? 1 << 30 : static_cast<std::int32_t>(first_position + i);
+      return;
+    }
+    if (path == "rms_norm_eps")
+      *m.as<float>() = 1e-6f;
+    else
+      fill_with_numbers(format, {m.data(), m.size()});
+  }
+  std::vector<Memory> memory_;
+};
+
+// Runs program P. Weights come from memory, as in a model with many layers: so many copies of the arguments take turns that the caches forget
+// them. Bytes and FLOPs are what the plan says; `roof` is the fraction of the roofline: the least time for each kernel's bytes at the read
+// bandwidth or FLOPs at the peak of the format that it multiplies in, whichever is longer, as part of the measured time.
+template <class P> void run_program(benchmark::State& state, const Extents& extents, long first_position, DType blocks = DType::q8_0) {
+  constexpr double forgotten_bytes = 128e6, part_of_memory = 0.7;
+  constexpr std::size_t most_copies = 256;
+  const double bytes_of_one = Arguments<P>::bytes(extents, blocks);
+  if (bytes_of_one > part_of_memory * available_bytes()) {
+    const std::string message = "needs " + std::to_string(static_cast<long>(bytes_of_one / 1e6)) + " MB of memory";
+    state.SkipWithError(message.c_str());
+    return;
+  }
   Machine& m = machine();
-  // weights come from memory, as in a model with many layers: several copies of the arguments take turns
-  std::vector<std::unique_ptr<RandomProgram<P>>> copy;
-  const Cost cost = total_cost<P>();
-  double held = 0;
-  do {
-    copy.push_back(std::make_unique<RandomProgram<P>>(extents, static_cast<unsigned>(copy.size()), first_integer, 0.1f));
-    for (int l = 0; l < RandomProgram<P>::table.leaves; ++l) held += static_cast<double>(copy.back()->memory(l).size());
-  } while (held < 128e6);
-  for (auto& c : copy) m.executor.run(c->binding);
+  std::vector<std::unique_ptr<Arguments<P>>> copy;
+  do copy.push_back(std::make_unique<Arguments<P>>(extents, first_position, blocks));
+  while (static_cast<double>(copy.size()) * bytes_of_one < forgotten_bytes && copy.size() < most_copies);
+  cpu::Profile predicted;
+  m.executor.record(&predicted);
+  m.executor.run(copy[0]->binding);
+  m.executor.record(nullptr);
   std::size_t next = 0;
-  for (auto _ : state) {
+  const auto run = [&] {
     m.executor.run(copy[next]->binding);
     next = (next + 1) % copy.size();
+  };
+  run();
+  const long begin = cpu::nanoseconds_now();
+  for (auto _ : state) run();
+  const double seconds = static_cast<double>(cpu::nanoseconds_now() - begin) * 1e-9 / static_cast<double>(state.iterations());
+  double bytes = 0, flops = 0, least = 0;
+  for (const auto& k : cpu::rows_of(predicted)) {
+    bytes += k.bytes();
+    flops += k.flops;
+    least += k.roofline_seconds(m.peaks);
   }
-  const long* extent = copy[0]->binding.extent;
-  const auto runs = static_cast<double>(state.iterations());
-  const double bytes = static_cast<double>(cost.read.evaluate(extent) + cost.written.evaluate(extent)),
-               flops = static_cast<double>(cost.flops.evaluate(extent));
-  using benchmark::Counter;
-  state.counters["GB/s"] = Counter(bytes * runs / 1e9, Counter::kIsRate);
-  state.counters["GFLOP/s"] = Counter(flops * runs / 1e9, Counter::kIsRate);
-  const double peak = multiplies_bf16 ? m.peaks.bf16_flops : m.peaks.f32_flops;
-  state.counters["roof"] = Counter(std::max(bytes / m.peaks.read_bytes_per_second, flops / peak) * runs, Counter::kIsRate);
+  state.counters["GB/s"] = bytes / seconds / 1e9;
+  state.counters["GFLOP/s"] = flops / seconds / 1e9;
+  state.counters["roof"] = least / seconds;
+}
+
+// the time is that of all threads together, seen from outside
+template <class F> void add(const std::string& name, F f) {
+  benchmark::RegisterBenchmark(name.c_str(), f)->UseRealTime()->Unit(benchmark::kMicrosecond);
+}
+
+// extents of all axes of a model of this size
+inline Extents extents_of(const Qwen2Dims& d, long tokens, long keys) {
+  return {{"token", tokens},
+          {"key", keys},
+          {"hidden", d.hidden},
+          {"vocab", d.vocab},
+          {"mlp.intermediate", d.intermediate},
+          {"intermediate", d.intermediate},
+          {"self_attn.kv_head", d.kv_heads},
+          {"self_attn.group", d.heads / d.kv_heads}};
 }
 
 }  // namespace weft::benchmarks
