@@ -275,15 +275,17 @@ TEST_CASE("rows are quantised as documented") {
       const bool vanishes = m < 0x1p-100f;
       const float scale = vanishes ? 0.f : m / 127.f, inverse = vanishes ? 0.f : 127.f / m;
       int sums[2] = {};
-      as_documented = as_documented && QuantizedRow::scales(row.p, k)[g] == scale;
+      as_documented = as_documented && QuantizedRow::scales(row.p, k)[QuantizedRow::lane(g)] == scale;
       for (long i = g * 32; i < g * 32 + 32; ++i) {
         const float digit = std::nearbyint(x[to_size(i)] * inverse);
         sums[i % 32 / 16] += static_cast<int>(digit);
         as_documented = as_documented && QuantizedRow::digits(row.p)[QuantizedRow::place(i)] == digit && back[to_size(i)] == scale * digit;
         close = close && std::fabs(back[to_size(i)] - x[to_size(i)]) <= (0.5 + 0x1p-15) * std::max(m / 127., 0x1p-99);
       }
-      as_documented = as_documented && QuantizedRow::sums(row.p, k)[g] == scale * static_cast<float>(sums[0] + sums[1]) &&
-                      QuantizedRow::half_sums(row.p, k)[2 * g] == sums[0] && QuantizedRow::half_sums(row.p, k)[2 * g + 1] == sums[1];
+      as_documented = as_documented &&
+                      QuantizedRow::sums(row.p, k)[QuantizedRow::lane(g)] == scale * static_cast<float>(sums[0] + sums[1]) &&
+                      QuantizedRow::half_sums(row.p, k)[2 * QuantizedRow::lane(g)] == sums[0] &&
+                      QuantizedRow::half_sums(row.p, k)[2 * QuantizedRow::lane(g) + 1] == sums[1];
     }
     CHECK(as_documented);
     CHECK(close);

@@ -11,21 +11,21 @@ namespace detail {
 template <class Block> class BlockColumns {
  public:
   using D = Digits<Block>;
-  // Weights come from memory as one long stream. The bytes by which they are asked for ahead of the hardware's own prefetches; on a Zen 4 this
-  // counts where several rows keep the core busy: 4 rows are 1.5 times as fast.
-  static constexpr long ahead = 1024;
+  // Weights come from memory as one long stream. The bytes by which they are asked for ahead of the hardware's own prefetches: on a Zen 4 this
+  // pays where several rows keep the core busy, and costs a tenth where one row does not.
+  static constexpr long ahead = 2048;
   // n columns of k elements, `step` blocks apart
   BlockColumns(const Block* columns, long step, long n, long k)
       : columns_(columns),
         step_(step),
         blocks_(k / block_elements(dtype_of<Block>)),
         readable_((n - 1) * step + blocks_),
-        groups_(k / 32) {}
+        within_{first_groups(step_groups), first_groups((k / 32 - 1) % step_groups + 1)} {}
 
   // several steps make a turn (of one or more blocks)
   long turns() const { return (blocks_ + D::turn_blocks - 1) / D::turn_blocks; }
   // f(step, its number in the column) for the steps of turn t of column j; scales and offsets beyond the column are 0
-  template <class F> WEFT_INLINE void turn(long j, long t, F f) const {
+  template <bool prefetch = true, class F> WEFT_INLINE void turn(long j, long t, F f) const {
     const long first = j * step_ + t * D::turn_blocks;
     const Block* b = columns_ + first;
     Block copy[D::turn_blocks];
@@ -34,12 +34,13 @@ template <class Block> class BlockColumns {
       std::memcpy(static_cast<void*>(copy), b, static_cast<std::size_t>(blocks_ - t * D::turn_blocks) * sizeof(Block));
       b = copy;
     }
-    unroll<(D::turn_blocks * int(sizeof(Block)) + 63) / 64>(
-        [&](auto line) WEFT_FLAT { __builtin_prefetch(reinterpret_cast<const std::byte*>(b) + ahead + 64 * line); });
+    if constexpr (prefetch)
+      unroll<(D::turn_blocks * int(sizeof(Block)) + 63) / 64>(
+          [&](auto line) WEFT_FLAT { __builtin_prefetch(reinterpret_cast<const std::byte*>(b) + ahead + 64 * line); });
     D::steps(b, [&](Step& s, auto number) WEFT_FLAT {
       const long step = t * D::turn_steps + number;
       if constexpr (D::turn_blocks > 1) {
-        const native::Mask within = native::first(groups_ - step * step_groups);
+        const native::Mask within = t + 1 < turns() ? within_[0] : within_[1];
         s.scale = native::blend(within, s.scale, native::broadcast(0.f));
         if constexpr (D::group == 16) s.scale_high = native::blend(within, s.scale_high, native::broadcast(0.f));
         if constexpr (D::has_offset) s.offset = native::blend(within, s.offset, native::broadcast(0.f));
@@ -47,13 +48,23 @@ template <class Block> class BlockColumns {
       f(s, step);
     });
   }
-  template <class F> WEFT_INLINE void for_steps(long j, F f) const {
-    for (long t = 0, n = turns(); t < n; ++t) turn(j, t, f);
+  template <bool prefetch, class F> WEFT_INLINE void for_steps(long j, F f) const {
+    for (long t = 0, n = turns(); t < n; ++t) turn<prefetch>(j, t, f);
   }
 
  private:
+  // the lanes of the first n groups of a step
+  static native::Mask first_groups(long n) {
+    const auto group = []<int... lane>(std::integer_sequence<int, lane...>) {
+      return native::Floats{static_cast<float>(group_in(lane))...};
+    }
+    (std::make_integer_sequence<int, native::lanes>{});
+    return native::less(group, native::broadcast(static_cast<float>(n)));
+  }
+
   const Block* columns_;
-  long step_, blocks_, readable_, groups_;
+  long step_, blocks_, readable_;
+  native::Mask within_[2];  // a turn's lanes: of one in the middle of a column, and of the last one
 };
 
 // the elements of a step, to the bit as the format defines them: scale * (digit - zero) + offset, each operation rounded; out: step_elements floats
@@ -71,8 +82,9 @@ template <class Block> WEFT_INLINE void expand(const Step& s, float* out) {
   for (int g = 0; g < step_groups; ++g)
     unroll<32 / native::lanes>([&](auto i) WEFT_FLAT {
       constexpr int half = i * native::lanes / 16, at = i * native::lanes % 16;
-      native::Floats x = load_digits(digit[g % 4 * 2 + half] + g / 4 * 16 + at) * native::broadcast((half ? scale_high : scale)[g]);
-      if constexpr (D::has_offset) x = x + native::broadcast(offset[g]);
+      native::Floats x =
+          load_digits(digit[g / pieces * 2 + half] + g % pieces * 16 + at) * native::broadcast((half ? scale_high : scale)[lane_of(g)]);
+      if constexpr (D::has_offset) x = x + native::broadcast(offset[lane_of(g)]);
       native::store(out + g * 32 + i * native::lanes, x);
     });
 }

@@ -148,15 +148,16 @@ template <> struct MicroKernel<digits> {
     constexpr int lanes = Packet::lanes;
     for (int v = 0; v < 8; ++v) {
       detail::transpose(digit[v]);
-      for (int i = 0; i < lanes; ++i) {  // lane i of vector v: quad i % 4 of a half of group 4 * (i / 4) + v / 2
-        const int g = i / 4 * 4 + v / 2, quad = i % 4 + v % 2 * 4;
+      for (int i = 0; i < lanes; ++i) {  // lane i of vector v: quad i % 4 of a half of a group
+        const int g = v / 2 * detail::pieces + i / 4, quad = i % 4 + v % 2 * 4;
         if (g < groups) native::store(reinterpret_cast<float*>(records + g * right_record + (quad * cols + first) * 4), digit[v][i]);
       }
     }
     for (int which = 0; which < 2; ++which) {
       detail::transpose(scale[which]);
       for (int g = 0; g < groups; ++g)
-        native::store(reinterpret_cast<float*>(records + g * right_record + 32 * cols) + which * cols + first, scale[which][g]);
+        native::store(reinterpret_cast<float*>(records + g * right_record + 32 * cols) + which * cols + first,
+                      scale[which][detail::lane_of(g)]);
     }
   }
 

@@ -15,11 +15,14 @@ inline constexpr int most_rows = 8;         // that share one pass over the weig
 inline constexpr int columns_together = 8;  // whose partial sums are folded together
 
 // partial[r] += the products of quantised row r with column j, to be summed. Any number of rows in a loop: the digits of a step stay in registers.
-template <class Block> WEFT_INLINE void column_products(const std::byte* const* rows, int count, const BlockColumns<Block>& columns, long j,
-                                                        long k, native::Floats* partial) {
+// Count: int, or std::integral_constant for one row
+template <class Block, class Count> WEFT_INLINE void column_products(const std::byte* const* rows, Count count,
+                                                                     const BlockColumns<Block>& columns, long j, long k,
+                                                                     native::Floats* partial) {
   using D = Digits<Block>;
   const long padded = QuantizedRow::padded(k), all = padded / 32;
-  columns.for_steps(j, [&](const Step& s, long number) WEFT_FLAT {
+  constexpr bool several = std::is_same_v<Count, int>;
+  columns.template for_steps<several>(j, [&](const Step& s, long number) WEFT_FLAT {
     for (int r = 0; r < count; ++r) {
       const std::byte *x = rows[r] + number * step_elements, *scales = rows[r] + padded + number * (step_groups * 4);
       const auto at = [&](int i) WEFT_FLAT { return (SignedBytes)load_bytes(x + i * long(sizeof(Bytes))); };
@@ -56,21 +59,26 @@ void block_products(const std::byte* const* rows, int count, const Block* column
   using detail::most_rows, detail::columns_together;
   const detail::BlockColumns<Block> source(columns, step, n, k);
   for (; count > 0; count -= most_rows, rows += most_rows, out += most_rows * out_stride) {
-    const int together = count < most_rows ? count : most_rows;
-    for (long j = 0; j < n; j += columns_together) {
-      const long width = n - j < columns_together ? n - j : columns_together;
-      native::Floats partial[columns_together][most_rows], of_row[columns_together] = {};
-      for (long c = 0; c < width; ++c) {
-        for (int r = 0; r < together; ++r) partial[c][r] = native::broadcast(0.f);
-        detail::column_products(rows, together, source, j + c, k, partial[c]);
+    const auto rows_together = [&](auto together) WEFT_FLAT {
+      for (long j = 0; j < n; j += columns_together) {
+        const long width = n - j < columns_together ? n - j : columns_together;
+        native::Floats partial[columns_together][most_rows], of_row[columns_together] = {};
+        for (long c = 0; c < width; ++c) {
+          for (int r = 0; r < together; ++r) partial[c][r] = native::broadcast(0.f);
+          detail::column_products(rows, together, source, j + c, k, partial[c]);
+        }
+        for (int r = 0; r < together; ++r) {
+          float total[columns_together];
+          for (long c = 0; c < width; ++c) of_row[c] = partial[c][r];
+          detail::sums(of_row, total);
+          for (long c = 0; c < width; ++c) out[r * out_stride + j + c] = total[c];
+        }
       }
-      for (int r = 0; r < together; ++r) {
-        float total[columns_together];
-        for (long c = 0; c < width; ++c) of_row[c] = partial[c][r];
-        detail::sums(of_row, total);
-        for (long c = 0; c < width; ++c) out[r * out_stride + j + c] = total[c];
-      }
-    }
+    };
+    if (count == 1)  // most frequent, and the sums stay in a register
+      rows_together(std::integral_constant<int, 1>{});
+    else
+      rows_together(count < most_rows ? count : most_rows);
   }
 }
 

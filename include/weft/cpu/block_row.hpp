@@ -79,7 +79,7 @@ template <class F> WEFT_INLINE void quantize_groups(const float* row, long k, F 
 }  // namespace detail
 
 // A row in memory: digits in the order of steps (block_formats.hpp); the scale of each group; scale * sum of digits of each group; the sums of
-// digits of each half of a group. Beyond k, up to a whole step, zeros. k is a multiple of 32.
+// digits of each half of a group; groups in the order of lanes. Beyond k, up to a whole step, zeros. k is a multiple of 32.
 struct QuantizedRow {
   static constexpr long group = 32;
   static constexpr long padded(long k) { return (k + detail::step_elements - 1) / detail::step_elements * detail::step_elements; }
@@ -95,7 +95,11 @@ struct QuantizedRow {
   static constexpr long place(long i) {
     constexpr long step = detail::step_elements;
     const long g = i % step / 32;
-    return i / step * step + g % 4 * (step / 4) + i % 32 / 16 * (step / 8) + g / 4 * 16 + i % 16;
+    return i / step * step + g / detail::pieces * (step / 4) + i % 32 / 16 * (step / 8) + g % detail::pieces * 16 + i % 16;
+  }
+  // where the numbers of group g lie
+  static constexpr long lane(long g) {
+    return g / detail::step_groups * detail::step_groups + detail::lane_of(static_cast<int>(g % detail::step_groups));
   }
 
   // row: k elements; out: bytes(k), 64-byte aligned
@@ -109,21 +113,21 @@ struct QuantizedRow {
         const long g = first + i;
         std::memcpy(out + place(g * group), q.digit[i], 16);
         std::memcpy(out + place(g * group + 16), q.digit[i] + 16, 16);
-        scale[g] = q.scale[i];
-        sum[g] = q.sum[i];
-        half_sum[2 * g] = static_cast<std::int16_t>(static_cast<int>(q.low[i]));
-        half_sum[2 * g + 1] = static_cast<std::int16_t>(static_cast<int>(q.high[i]));
+        scale[lane(g)] = q.scale[i];
+        sum[lane(g)] = q.sum[i];
+        half_sum[2 * lane(g)] = static_cast<std::int16_t>(static_cast<int>(q.low[i]));
+        half_sum[2 * lane(g) + 1] = static_cast<std::int16_t>(static_cast<int>(q.high[i]));
       }
     });
     for (long g = groups; g < all; ++g) {
       std::memset(out + place(g * group), 0, 16);
       std::memset(out + place(g * group + 16), 0, 16);
-      scale[g] = sum[g] = 0.f;
-      half_sum[2 * g] = half_sum[2 * g + 1] = 0;
+      scale[lane(g)] = sum[lane(g)] = 0.f;
+      half_sum[2 * lane(g)] = half_sum[2 * lane(g) + 1] = 0;
     }
   }
   static void dequantize(const std::byte* row, long k, float* out) {
-    for (long i = 0; i < k; ++i) out[i] = scales(row, k)[i / group] * static_cast<float>(digits(row)[place(i)]);
+    for (long i = 0; i < k; ++i) out[i] = scales(row, k)[lane(i / group)] * static_cast<float>(digits(row)[place(i)]);
   }
 };
 

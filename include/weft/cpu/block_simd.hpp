@@ -12,6 +12,9 @@
 #elif defined(WEFT_AVX2) && defined(__AVXVNNI__)
 #define WEFT_AVX_VNNI 1
 #endif
+#if defined(WEFT_AVX512) && defined(__AVX512VBMI__)
+#define WEFT_VBMI 1
+#endif
 
 namespace weft::cpu {
 
@@ -61,6 +64,42 @@ template <class Offset> WEFT_INLINE Bytes load_pieces(const void* p) {
 template <int stride> struct Spaced {
   static constexpr int of(int i) { return i * stride; }
 };
+// piece i is piece Index::of(i) of the 64 bytes at p
+template <class Index> WEFT_INLINE Bytes choose_pieces(const void* p) {
+#if defined(WEFT_AVX512)
+  constexpr int order = Index::of(0) | Index::of(1) << 2 | Index::of(2) << 4 | Index::of(3) << 6;
+  const __m512i v = (__m512i)load_bytes(p);
+  return (Bytes)_mm512_maskz_shuffle_i32x4(native::all, v, v, order);
+#else
+  struct Offset {
+    static constexpr int of(int i) { return 16 * Index::of(i); }
+  };
+  return load_pieces<Offset>(p);
+#endif
+}
+// all pieces from p
+WEFT_INLINE Bytes every_piece(const void* p) {
+#if defined(WEFT_AVX512)
+  return (Bytes)_mm512_maskz_broadcast_i32x4(native::all, (__m128i)load_piece(p));
+#else
+  return load_pieces<Spaced<0>>(p);
+#endif
+}
+// the lanes of piece i turned left by Amount::of(i) bits
+template <class Amount> WEFT_INLINE Bytes rotate_lanes(Bytes v) {
+  if constexpr (pieces == 1) {
+    constexpr int n = Amount::of(0) & 31;
+    return n == 0 ? v : (Bytes)((Bits)v << n | (Bits)v >> (32 - n) % 32);
+  } else {
+    const Bits n = []<int... i>(std::integer_sequence<int, i...>) WEFT_FLAT { return Bits{(Amount::of(i / 4) & 31)...}; }
+    (std::make_integer_sequence<int, native::lanes>{});
+#if defined(WEFT_AVX512)
+    return (Bytes)_mm512_maskz_rolv_epi32(native::all, (__m512i)v, (__m512i)n);
+#else
+    return (Bytes)((Bits)v << n | (Bits)v >> (32 - n & 31));
+#endif
+  }
+}
 // a vector whose byte i is Value::of(i)
 template <class Value> WEFT_INLINE Bytes constant_bytes() {
   return []<int... i>(std::integer_sequence<int, i...>) WEFT_FLAT { return Bytes{static_cast<std::uint8_t>(Value::of(i))...}; }
@@ -109,6 +148,41 @@ WEFT_INLINE Bytes where_any(Bytes v, Bytes mask, int bit) {
   return (Bytes)((v & mask) == mask) & every_byte(bit);  // masks have one bit
 #endif
 }
+
+#if defined(WEFT_VBMI)
+// `size` bytes in memory, at most 128 and at least 64, to pick bytes from
+template <int size> struct Window {
+  Bytes first, last;
+  WEFT_INLINE explicit Window(const void* p) : first(load_bytes(p)), last(load_bytes(static_cast<const std::byte*>(p) + size - 64)) {}
+  // byte i is byte Index::of(i) of the window
+  template <class Index> WEFT_INLINE Bytes pick() const {
+    struct Register {
+      static constexpr int of(int i) { return Index::of(i) < 64 ? Index::of(i) : Index::of(i) + 128 - size; }
+    };
+    return (Bytes)_mm512_permutex2var_epi8((__m512i)first, (__m512i)constant_bytes<Register>(), (__m512i)last);
+  }
+};
+// numbers in lanes: lane 4 p + q is about the two bytes at window[q], p * stride + at
+template <int stride, int at, int size> WEFT_INLINE native::Floats window_lanes(const Window<size> (&window)[4]) {
+  struct Index {
+    static constexpr int of(int i) { return i / 8 % 4 * stride + at + i % 2; }
+  };
+  __m512i v;
+  if constexpr (3 * stride + at + 2 <= 64) {
+    struct OfTwo {  // in the first bytes of two windows
+      static constexpr int of(int i) { return i / 2 % 2 * 64 + Index::of(i); }
+    };
+    const auto both = [&](int q) WEFT_FLAT {
+      return _mm512_permutex2var_epi8((__m512i)window[q].first, (__m512i)constant_bytes<OfTwo>(), (__m512i)window[q + 1].first);
+    };
+    v = _mm512_mask_blend_epi32(0xaaaa, both(0), both(2));
+  } else {
+    v = (__m512i)window[0].template pick<Index>();
+    unroll<3>([&](auto i) WEFT_FLAT { v = _mm512_mask_blend_epi16(0x22222222u << i, v, (__m512i)window[i + 1].template pick<Index>()); });
+  }
+  return widen((native::Halves)__builtin_shufflevector((__v8di)v, (__v8di)v, 0, 1, 2, 3), f16{});
+}
+#endif
 
 // ---- four vectors at a time: lane q of piece p of the result is about piece p of v[q]
 // its first lane

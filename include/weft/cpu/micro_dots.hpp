@@ -52,6 +52,56 @@ template <int n> WEFT_INLINE void sums(const native::Floats (&v)[n], float* out)
   unroll<n % together>([&](auto i) WEFT_FLAT { out[n / together * together + i] = cpu::sum(Packet(v[n / together * together + i])); });
 }
 
+// R rows times one column, in two chains to hide the latency of an addition: the first packet of a pair goes to the first chain
+template <class L, class W, int R> struct ColumnOfDots {
+  using Along = detail::Along<L, W>;
+  static constexpr int chains = 2;
+  static constexpr long unit = chains * Along::width;
+  native::Floats part[chains][R];
+
+  WEFT_INLINE void clear() {
+    unroll<chains * R>([&](auto i) WEFT_FLAT { part[i / R][i % R] = native::broadcast(0.f); });
+  }
+  // the products of elements [first, end), first a multiple of `unit`; what lies as far from `ahead` is on its way to the cache
+  template <bool prefetches> WEFT_INLINE void add(const L* const* left, const W* column, long first, long end, const W* ahead) {
+    const auto step = [&](auto chain, auto... position) WEFT_FLAT {  // (k), or (k, how many are left)
+      if constexpr (prefetches && sizeof...(position) == 1) __builtin_prefetch(ahead + (position, ...), 0, 2);
+      const typename Along::Operand w = Along::operand(column, position...);
+      unroll<R>([&](auto r) WEFT_FLAT { part[chain][r] = Along::add(part[chain][r], Along::operand(left[r], position...), w); });
+    };
+    long at = first;
+    for (; at + unit <= end; at += unit) unroll<chains>([&](auto i) WEFT_FLAT { step(i, at + i * Along::width); });
+    if (at + Along::width <= end) {
+      step(std::integral_constant<int, 0>{}, at);
+      at += Along::width;
+    }
+    if (at < end) step(std::integral_constant<int, 1>{}, at, end - at);
+  }
+  WEFT_INLINE native::Floats total(int r) const { return part[0][r] + part[1][r]; }
+};
+
+// Rows that together exceed the first-level cache are taken a block of k at a time, each for all columns: with the sums in memory in between, and the
+// same bits. What the next column needs is fetched meanwhile, for no hardware prefetcher follows such jumps.
+inline constexpr long most_left_bytes = 24 << 10, left_block_bytes = 16 << 10;
+template <class L, class W, int R, int C>
+[[gnu::noinline]] void dots_in_blocks(const L* const* left, const W* const* weights, long k, float* out) {
+  using Column = ColumnOfDots<L, W, R>;
+  constexpr long block = left_block_bytes / (R * static_cast<long>(sizeof(L))) / Column::unit * Column::unit;
+  Column columns[C];
+  for (Column& c : columns) c.clear();
+  for (long first = 0; first < k; first += block) {
+    const long end = k - first < block ? k : first + block;
+    for (int c = 0; c < C; ++c) {
+      Column column = columns[c];
+      column.template add<true>(left, weights[c], first, end, c + 1 < C ? weights[c + 1] : end < k ? weights[0] + block : weights[c]);
+      columns[c] = column;
+    }
+  }
+  native::Floats sum[C * R];
+  unroll<C * R>([&](auto i) WEFT_FLAT { sum[i] = columns[i / R].total(i % R); });
+  sums(sum, out);
+}
+
 }  // namespace detail
 
 // out[c * R + r] = sum over k of left[r][k] * weights[c][k]. bf16 times bf16 uses the dot instruction where there is one (then
@@ -64,25 +114,14 @@ template <int n> WEFT_INLINE void sums(const native::Floats (&v)[n], float* out)
 // R * C sums are kept in registers or close by: take C = 4 or 8 for one row, C = 1 or 2 for 8 rows. From 12 rows on packing the weights for
 // one tile is as fast, sooner if several tiles share the packed panel.
 template <class L, class W, int R, int C> void dots(const L* const* left, const W* const* weights, long k, float* out) {
-  using Along = detail::Along<L, W>;
-  constexpr int chains = 2;  // hide the latency of an addition
+  if constexpr (R > 1)
+    if (R * k * static_cast<long>(sizeof(L)) > detail::most_left_bytes) return detail::dots_in_blocks<L, W, R, C>(left, weights, k, out);
   native::Floats sum[C * R];
   unroll<C>([&](auto c) WEFT_FLAT {
-    native::Floats part[chains][R];
-    unroll<chains * R>([&](auto i) WEFT_FLAT { part[i / R][i % R] = native::broadcast(0.f); });
-    const auto step = [&](auto chain, auto... position) WEFT_FLAT {  // (k), or (k, how many are left)
-      const typename Along::Operand w = Along::operand(weights[c], position...);
-      unroll<R>([&](auto r) WEFT_FLAT { part[chain][r] = Along::add(part[chain][r], Along::operand(left[r], position...), w); });
-    };
-    long at = 0;
-    for (; at + chains * Along::width <= k; at += chains * Along::width)
-      unroll<chains>([&](auto i) WEFT_FLAT { step(i, at + i * Along::width); });
-    if (at + Along::width <= k) {
-      step(std::integral_constant<int, 0>{}, at);
-      at += Along::width;
-    }
-    if (at < k) step(std::integral_constant<int, 1>{}, at, k - at);
-    unroll<R>([&](auto r) WEFT_FLAT { sum[c * R + r] = part[0][r] + part[1][r]; });
+    detail::ColumnOfDots<L, W, R> column;
+    column.clear();
+    column.template add<false>(left, weights[c], 0, k, nullptr);
+    unroll<R>([&](auto r) WEFT_FLAT { sum[c * R + r] = column.total(r); });
   });
   detail::sums(sum, out);
 }
