@@ -14,6 +14,7 @@ template <class P, int k> struct ContractionOfFewRows {
   template <int g> static constexpr int contractions = Facts::template contractions<g>;
   template <int l> using LeftOperand = typename Facts::template LeftOperand<l>;
   using Chunk = typename Facts::Chunk;
+  using Invariants = ColumnInvariants<P, k>;
   struct Width {
     template <int g> static constexpr long columns = 32;
   };
@@ -27,6 +28,7 @@ template <class P, int k> struct ContractionOfFewRows {
   struct Layout {
     float* rows;          // [left operand][row][longest row], and a row of floats on its way to digits
     float* accumulators;  // [row][contraction][run][column]
+    float* invariants;    // of each row
   };
   static long row_size(long n) { return round_up(std::max(n, QuantizedRow::bytes(n) / static_cast<long>(sizeof(float))), 64); }
   static Layout layout(const Binding<P>& b, int threads, int thread, Arena& arena) {
@@ -41,7 +43,8 @@ template <class P, int k> struct ContractionOfFewRows {
     for (int t = 0; t < threads; ++t) {
       float* rows = arena.take<float>((kernel.lefts * most_rows + 1) * row_size(longest));
       float* accumulators = arena.take<float>(block);
-      if (t == thread) w = {rows, accumulators};
+      float* invariants = arena.take<float>(most_rows * Invariants::row_size(b));
+      if (t == thread) w = {rows, accumulators, invariants};
     }
     return w;
   }
@@ -76,7 +79,14 @@ template <class P, int k> struct ContractionOfFewRows {
         left[l][r] = last = here;
       }
     });
-    for (long c = worker.next(); c < chunks; c = worker.next())
+    if constexpr (Invariants::all.count > 0) {
+      Index<P> index = start;
+      for (long r = 0; r < count; ++r) {
+        decode<P, Facts::rows>(b, r, index);
+        Invariants::evaluate(b, index, w.invariants + r * Invariants::row_size(b));
+      }
+    }
+    for (long c = worker.next_of(chunks); c < chunks; c = worker.next_of(chunks))
       Facts::template with_chunk<Width>(b, c, [&](auto g, long number) { chunk<g>(b, w, start, left, count, number); });
   }
   template <int g> [[gnu::noinline]] static void chunk(const Binding<P>& b, const Layout& w, const Index<P>& start,
@@ -104,8 +114,8 @@ template <class P, int k> struct ContractionOfFewRows {
         for (int a = C::outer; a <= C::last; ++a) index[C::list.axis[a]] = 0;
       }
     });
-    Epilogue<P, k, g>::template run_rows<Facts::rows>(b, index, 0, count, Block{w.accumulators, c.runs, c.padded}, row_size, c.first,
-                                                      c.length);
+    Epilogue<P, k, g>::template run_rows<Facts::rows>(b, index, 0, count, Block{w.accumulators, c.runs, c.padded, 0, 0, w.invariants},
+                                                      row_size, c.first, c.length);
   }
 };
 

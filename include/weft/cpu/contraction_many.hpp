@@ -30,6 +30,7 @@ template <class P, int k> struct ContractionOfManyRows {
   template <int g> static constexpr int contractions = Facts::template contractions<g>;
   template <int g, int i> using LeftOf = typename Facts::template LeftOf<g, i>;
   using Chunk = typename Facts::Chunk;
+  using Invariants = ColumnInvariants<P, k>;
   struct Width {
     template <int g> static constexpr long columns = strip_panels / (contractions<g> == 1 ? 1 : 2) * tile_columns;
   };
@@ -38,6 +39,7 @@ template <class P, int k> struct ContractionOfManyRows {
   struct Layout {
     void* panel[4]{};         // of all threads: left panels, by left operand
     Strip* strips = nullptr;  // of all threads
+    float* invariants;        // of all threads: of each row
     std::byte* right;         // right panels: of each thread right_bytes
     long right_bytes;
     void* staged = nullptr;      // the rest is this thread's own: rows on their way into a left panel
@@ -66,6 +68,7 @@ template <class P, int k> struct ContractionOfManyRows {
       w.panel[l] = arena.take<typename L::Element>(tiles * L::Kernel::left_size(L::k_of(b)));
     });
     w.strips = arena.take<Strip>(Facts::template all_chunks<Width>(b));
+    w.invariants = arena.take<float>(tiles * tile_rows * Invariants::row_size(b));
     long accumulators = 0, right = 0;
     unroll<kernel.segments>([&](auto g) {
       using C = Columns<P, k, g>;
@@ -161,6 +164,13 @@ template <class P, int k> struct ContractionOfManyRows {
         pack_left<E>(static_cast<const E*>(staged), depth, depth, n, panel);
       }
     });
+    if constexpr (Invariants::all.count > 0) {
+      Index<P> index = start;
+      for (long r = 0; r < n; ++r) {
+        decode<P, Facts::rows>(b, first + r, index);
+        Invariants::evaluate(b, index, w.invariants + (tile * tile_rows + r) * Invariants::row_size(b));
+      }
+    }
   }
   template <int g>
   [[gnu::noinline]] static void pack_strip(const Binding<P>& b, const Layout& w, const Index<P>& start, long number, std::byte* right) {
@@ -206,7 +216,9 @@ template <class P, int k> struct ContractionOfManyRows {
       const long first = block.first + tile * tile_rows;
       Last::template prefetch<Facts::rows>(b, index, first, count, c.first, c.length);
       multiply_tiles<g>(b, w, tile, count, c, right);
-      Last::template run_rows<Facts::rows>(b, index, first, count, Block{w.accumulators, c.runs, c.padded}, row_size, c.first, c.length);
+      const float* invariants = w.invariants + tile * tile_rows * Invariants::row_size(b);
+      Last::template run_rows<Facts::rows>(b, index, first, count, Block{w.accumulators, c.runs, c.padded, 0, 0, invariants}, row_size,
+                                           c.first, c.length);
     }
   }
   // the accumulators of `count` rows from the first of `tile` on

@@ -1,59 +1,16 @@
 // epilogue: what happens to a block of accumulators: reductions over the columns of the tile, then pointwise stores. Shared by the
 // skeletons contraction and stream; neither knows what is computed.
 #pragma once
-#include <weft/cpu/staging.hpp>
+#include <weft/cpu/columns.hpp>
 
 namespace weft::cpu {
-
-constexpr long round_up(long n, long multiple) { return (n + multiple - 1) / multiple * multiple; }
-
-// moves on to the next place along a list
-template <class P, const AxisList& list> WEFT_INLINE void advance(const Binding<P>& b, Index<P>& index) {
-  for (int i = list.count; i-- > 0;) {
-    if (++index[list.axis[i]] < extent_of(b, list.axis[i])) return;
-    index[list.axis[i]] = 0;
-  }
-}
-
-// The columns of segment g of kernel k. A chunk is what one piece of work makes: a run of the innermost axis, or, where the epilogue
-// reduces over columns, all columns that it reduces over (the innermost axes).
-template <class P, int k, int g> struct Columns {
-  static constexpr auto& plan = plan_of<P>;
-  static constexpr auto& segment = plan.kernel[k].segment[g];
-  static constexpr Mask reduced = segment.reductions ? plan.node[segment.reduction[0]].bound : 0;
-  static constexpr AxisList list = [] {
-    AxisList l = ordered(plan, segment.columns & ~reduced, plan.store[segment.store[0]]);
-    const AxisList r = reduced ? ordered_below(plan, reduced, plan.node[segment.contraction[0]].operand[1]) : AxisList{};
-    for (int i = 0; i < r.count; ++i) l.axis[l.count++] = r.axis[i];
-    return l;
-  }();
-  static constexpr int in_chunk = reduced ? count_axes(reduced) : 1;
-  static constexpr int outer = list.count - in_chunk,
-                       last = list.count - 1;  // list: [0, outer) [outer, last) last
-  static constexpr int inner = list.axis[last];
-  static constexpr Mask chunk_axes = [] {
-    Mask m = 0;
-    for (int i = list.count - in_chunk; i < list.count; ++i) m |= bit(list.axis[i]);
-    return m;
-  }();
-
-  static long run_length(const Binding<P>& b,
-                         long wanted) {  // columns along the innermost axis in a chunk
-    const long n = extent_of<P, inner>(b);
-    return reduced || n < wanted ? n : wanted;
-  }
-  static long runs(const Binding<P>& b) { return count_of<P, list, outer, last>(b); }
-  static long chunks(const Binding<P>& b, long wanted) {
-    const long n = extent_of<P, inner>(b), length = run_length(b, wanted);
-    return count_of<P, list, 0, outer>(b) * (length ? (n + length - 1) / length : 0);
-  }
-};
 
 // A block of accumulators of one row: contraction i, run o of the chunk, column j of the run is block[(i * runs + o) * padded + j].
 struct Block {
   const float* row;
   long runs, padded;
-  float sum = 0, maximum = 0;  // of a stream: over the streamed axis
+  float sum = 0, maximum = 0;         // of a stream: over the streamed axis
+  const float* invariants = nullptr;  // of a contraction: what is the same for all outer columns (columns.hpp)
 };
 
 template <class P, int k, int g, int known> struct Accumulators {
@@ -74,6 +31,8 @@ template <class P, int k, int g, int known> struct Accumulators {
       if (stream.sum[i] == node) return true;
     return false;
   }
+  using Invariants = ColumnInvariants<P, k>;
+  static constexpr NodeList invariants = Invariants::template of<g>;
   static constexpr NodeList nodes = [] {
     constexpr auto& stream = plan_of<P>.kernel[k].stream;
     NodeList l;
@@ -81,11 +40,13 @@ template <class P, int k, int g, int known> struct Accumulators {
     for (int i = 0; i < known; ++i) l.add(segment.reduction[i]);
     for (int i = 0; i < stream.sums; ++i) l.add(stream.sum[i]);
     l.add(stream.maximum);
+    for (int i = 0; i < invariants.count; ++i) l.add(invariants.node[i]);
     return l;
   }();
   Block block;
   const float* reduced;
-  long at = 0;  // of the current packet: o * padded + j
+  long stride = 0;         // of invariants
+  long at = 0, place = 0;  // of the current packet: o * padded + j, and along the innermost axis
 
   template <int node, class V> WEFT_INLINE V get() const {
     if constexpr (reduction_number(node) >= 0) {
@@ -94,6 +55,9 @@ template <class P, int k, int g, int known> struct Accumulators {
       return V(block.sum);
     } else if constexpr (node == plan_of<P>.kernel[k].stream.maximum) {
       return V(block.maximum);
+    } else if constexpr (invariants.has(node)) {
+      static_assert(std::is_same_v<V, Packet>, "they vary along the innermost axis");
+      return load(block.invariants + Invariants::all.find(node) * stride + place);
     } else {
       const float* p = block.row + contraction_number(node) * block.runs * block.padded + at;
       if constexpr (std::is_same_v<V, float>)
@@ -143,7 +107,8 @@ template <class P, int k, int g> struct Epilogue {
     const Binding<P> b = binding;  // copies that no store can reach: what does not change is computed once
     Index<P> index = start;
     decode<P, rows>(b, first_row, index);
-    for (long r = 0; r < count; ++r, block.row += row_size) {
+    const long invariants_size = ColumnInvariants<P, k>::row_size(b);
+    for (long r = 0; r < count; ++r, block.row += row_size, block.invariants += invariants_size) {
       row(b, index, block, first, length);
       advance<P, rows>(b, index);
     }
@@ -181,10 +146,11 @@ template <class P, int k, int g> struct Epilogue {
   }
   WEFT_INLINE static void row(const Binding<P>& b, Index<P>& index, Block block, long first, long length) {
     float reduced[segment.reductions + 1];
+    const long stride = ColumnInvariants<P, k>::stride(b);
     unroll<segment.reductions>([&](auto r) WEFT_FLAT {
-      reduced[r] = reduce<r>(b, index, Accumulators<P, k, g, r>{block, reduced}, length);
+      reduced[r] = reduce<r>(b, index, Accumulators<P, k, g, r>{block, reduced, stride}, length);
     });
-    Accumulators<P, k, g, segment.reductions> held{block, reduced};
+    Accumulators<P, k, g, segment.reductions> held{block, reduced, stride};
     unroll<segment.stores>([&](auto s) WEFT_FLAT {
       constexpr int store = segment.store[s];
       if constexpr (whole_chunk(store)) {
@@ -209,7 +175,7 @@ template <class P, int k, int g> struct Epilogue {
     RunWriters<P, segment> writers(b, index, length);
     const auto packet = [&](long j, auto n) WEFT_FLAT {
       held.at = base + j;
-      index[lane] = first + j;
+      index[lane] = held.place = first + j;
       const Point<P, lane, Row> p{b, index, row, n};
       Packet v[segment.stores];
       unroll<segment.stores>([&](auto s) WEFT_FLAT {
@@ -232,7 +198,7 @@ template <class P, int k, int g> struct Epilogue {
       decode<P, C::list, C::outer, C::last>(b, o, index);
       for (long j = 0; j < length; j += Packet::lanes) {
         held.at = o * held.block.padded + j;
-        index[lane] = j;
+        index[lane] = held.place = j;
         const Point<P, lane, Held> p{b, index, held, length - j < Packet::lanes ? length - j : long(Packet::lanes)};
         unroll<operands>([&](auto i) WEFT_FLAT {  // an axis that was unrolled has left one operand for each of its values
           const Packet v = keep(evaluate<plan.node[node].operand[i], Packet>(p), p.n, neutral);

@@ -80,8 +80,9 @@ template <class L, class W, int R> struct ColumnOfDots {
   WEFT_INLINE native::Floats total(int r) const { return part[0][r] + part[1][r]; }
 };
 
-// Rows that together exceed the first-level cache are taken a block of k at a time, each for all columns: with the sums in memory in between, and the
-// same bits. What the next column needs is fetched meanwhile, for no hardware prefetcher follows such jumps.
+// Rows that together exceed the first-level cache are taken a block of k at a time, each block for all columns: the sums wait in memory in
+// between, and their bits are the same. What the next column needs is fetched meanwhile, for no hardware prefetcher follows such jumps.
+// 4 rows and k = 4864 in bf16 on two cores of a Zen 4: 28 GB/s where rows that come from the second-level cache allow 17.
 inline constexpr long most_left_bytes = 24 << 10, left_block_bytes = 16 << 10;
 template <class L, class W, int R, int C>
 [[gnu::noinline]] void dots_in_blocks(const L* const* left, const W* const* weights, long k, float* out) {

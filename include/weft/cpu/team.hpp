@@ -3,6 +3,7 @@
 #include <weft/cpu/threads.hpp>
 
 #include <cstddef>
+#include <vector>
 
 namespace weft::cpu {
 
@@ -25,16 +26,16 @@ class Arena {
 class Team {
  public:
   static constexpr int ring = 4;
-  explicit Team(Threads& threads) : threads_(threads) {}
+  explicit Team(Threads& threads) : threads_(threads), tickets_(static_cast<std::size_t>(ring * threads.size())) {}
   void begin() {
     for (auto& t : tickets_) t.reset();
   }
   Threads& threads() const { return threads_; }
-  Tickets& tickets(long phase) { return tickets_[phase % ring]; }
+  Tickets& tickets(long phase, int thread) { return tickets_[static_cast<std::size_t>(phase % ring * threads_.size() + thread)]; }
 
  private:
   Threads& threads_;
-  Tickets tickets_[ring];
+  std::vector<Tickets> tickets_;  // [ring][thread]
 };
 
 class Worker {
@@ -43,20 +44,32 @@ class Worker {
   int number() const { return number_; }
   int count() const { return team_.threads().size(); }
   // the next piece of work of this phase
-  long next() { return team_.tickets(phase_).next(); }
+  long next() { return team_.tickets(phase_, 0).next(); }
+  // The same where neighbouring pieces read neighbouring memory, for a phase of n pieces: each thread takes those of its own range, one
+  // after the other, so that it reads one long stream, and then helps the others. n when all have been taken.
+  long next_of(long n) {
+    for (; helped_ < count(); ++helped_) {
+      const int owner = (number_ + helped_) % count();
+      const long piece = first(n, owner) + team_.tickets(phase_, owner).next();
+      if (piece < first(n, owner + 1)) return piece;
+    }
+    return n;
+  }
   // all threads have finished this phase
   void sync() {
-    if (number_ == 0) team_.tickets(phase_ + 2).reset();  // nobody has used it since the phase before last
+    team_.tickets(phase_ + 2, number_).reset();  // nobody has used them since the phase before last
     team_.threads().barrier();
     ++phase_;
+    helped_ = 0;
   }
   // this worker's share of n equal pieces, in one run
-  long first(long n) const { return n * number_ / count(); }
-  long last(long n) const { return n * (number_ + 1) / count(); }
+  long first(long n) const { return first(n, number_); }
+  long last(long n) const { return first(n, number_ + 1); }
 
  private:
+  long first(long n, int thread) const { return n * thread / count(); }
   Team& team_;
-  int number_;
+  int number_, helped_ = 0;
   long phase_ = 0;
 };
 
