@@ -5,6 +5,7 @@
 //   2. the largest of a block decide its f16 factors, and every group takes the nearest whole multiples of these, or a neighbour that errs
 //      less.
 #pragma once
+#include <initializer_list>
 #include <cstring>
 
 #include "block_digits.hpp"
