@@ -10,6 +10,8 @@
 #include <weft/cpu/strips.hpp>
 #include <weft/cpu/team.hpp>
 
+#include <cstring>
+
 namespace weft::cpu {
 
 template <class P, int k> struct ContractionOfManyRows {
@@ -150,6 +152,7 @@ template <class P, int k> struct ContractionOfManyRows {
       if constexpr (L::in_digits && std::is_same_v<E, std::byte>) {
         check_groups<P, L::depth>(b);
         float* staged = static_cast<float*>(w.staged);
+        if (n < tile_rows) std::memset(panel, 0, static_cast<std::size_t>(L::Kernel::left_size(depth)));  // rows that are not there
         for (int r = 0; r < n; ++r) {
           decode<P, Facts::rows>(b, first + r, index);
           evaluate_plain_row<P, plan.node[L::node].operand[0], L::depth, StatisticsOf<P, k, l>::list>(b, index, staged);
