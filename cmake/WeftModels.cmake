@@ -3,12 +3,9 @@
 #   weft_add_models(<target> [<model>...])
 #
 # gives <target> the function `std::vector<weft::CompiledModel> compiled_models()` of <weft_models.hpp>. It offers each <model> with all
-# sizes in its type, and every composition with run-time sizes, for each head_dim in WEFT_HEAD_DIMS. A <model> is qwen2.5-0.5b, qwen2-7b, ... and is compiled for bf16, or for
+# sizes in its type, and every composition with run-time sizes. A <model> is qwen2.5-0.5b, qwen2-7b, ... and is compiled for bf16, or for
 # the format that follows a colon: qwen2.5-0.5b:f32.
 set(weft_models_directory "${CMAKE_CURRENT_LIST_DIR}")
-if(NOT WEFT_HEAD_DIMS)
-  set(WEFT_HEAD_DIMS 64 128)  # of the compositions with run-time sizes
-endif()
 
 function(weft_add_models target)
   set(entries)
@@ -24,7 +21,7 @@ function(weft_add_models target)
     list(APPEND entries "${type}|qwen2|${format}")
   endforeach()
   foreach(format IN ITEMS bf16 f32 blocks)
-    foreach(head_dim IN LISTS WEFT_HEAD_DIMS)
+    foreach(head_dim IN ITEMS 64 128)
       list(APPEND entries "Qwen2Runtime<${head_dim}>|qwen2|${format}" "LlamaRuntime<${head_dim}>|llama|${format}")
     endforeach()
   endforeach()
