@@ -13,6 +13,7 @@
 
 #include "weft/core/tensor.hpp"
 #include "weft/generate/convert.hpp"
+#include "weft/io/gguf_names.hpp"
 #include "weft/io/tensor_source.hpp"
 #include "weft/models/parameters.hpp"
 
@@ -23,8 +24,9 @@ using LoadProgress = std::function<void(std::uint64_t, std::uint64_t)>;
 
 // How tensors become what a model wants.
 struct LoadSettings {
-  DType blocks = DType::any_block;  // matrices of a model in any_block that the file stores one by one are quantised to this; any_block: refused
-  int threads = 0;                  // for conversions; 0: as many as the machine has
+  DType blocks =
+      DType::any_block;  // matrices of a model in any_block that the file stores one by one are quantised to this; any_block: refused
+  int threads = 0;       // for conversions; 0: as many as the machine has
 };
 
 // The paths of the two parameters that a model may tie, and whether its config says so.
@@ -221,12 +223,11 @@ class Weights {
   }
   // halves of each head back to back
   void convert_interleaved(const StoredTensor& tensor, long elements, DType wanted, std::byte* out) {
-    const long rows = static_cast<long>(tensor.shape[0]), length = elements / rows, head = tensor.interleaved;
+    const RowOrder order{tensor.interleaved};
+    const long rows = static_cast<long>(tensor.shape[0]), length = elements / rows;
     const long from = bytes_for(*tensor.format, length), to = bytes_for(wanted, length);
-    for (long r = 0; r < rows; ++r) {
-      const long half = r % head / (head / 2), i = r % (head / 2);
-      convert(*tensor.format, tensor.data.data() + (r / head * head + 2 * i + half) * from, length, wanted, out + r * to, *threads_);
-    }
+    for (long r = 0; r < rows; ++r)
+      convert(*tensor.format, tensor.data.data() + order.row_in_file(r) * from, length, wanted, out + r * to, *threads_);
   }
   // Brings a tensor into memory now, so that loading is when a user waits for the disk, and not the first answer.
   static void read_pages(std::span<const std::byte> bytes) {
