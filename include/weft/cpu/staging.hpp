@@ -169,8 +169,7 @@ void pack_right(const Binding<P>& b, Index<P>& index, long at, int n, float* scr
   }
 }
 
-// ---- few rows times columns where they lie: out[r * out_stride + j] = left[r]
-// . columns[j * step]
+// ---- few rows times columns where they lie: out[r * out_stride + j] = left[r] . columns[j * step]
 template <class L, class W, bool in_blocks = is_block(dtype_of<W>)> class FewRows {
  public:
   static constexpr int most = 8, wide = 8;

@@ -2,7 +2,8 @@
 // (Dao et al., arXiv 2205.14135). Each block of keys has a maximum m of its own; exp(m - M) corrects when blocks are combined, in their order, and
 // at the end for whatever maximum M the formula subtracts. Loop bounds come from the mask.
 //
-// A block is worked on in one of three ways, all with the same bits: a row does not depend on what is computed with it.
+// A block is worked on in one of three ways. Within each a row does not depend on what is computed with it, nor on the number of threads; the
+// first sums scores in another order than the others:
 //   few    up to 8 rows: keys and values are read where they lie, once for all rows; the blocks are shared out among the threads
 //   split  up to 132 rows: keys and values are packed in panels; the blocks are shared out among the threads
 //   whole  many rows: a thread takes a run of rows through all blocks
