@@ -4,8 +4,7 @@
 // of f32 accumulators in memory, at 99 % of the peak of one core (AVX-512 on Zen 4, k = 896). Element is the format of the packed operands:
 // float everywhere, bf16 where has_bf16_dot (accumulated in f32, two products at a time). Consecutive k values lie together, `left_depth`
 // of a row and `depth` of a column; the two differ for tile registers only (micro_amx.hpp):
-//   left  [ceil(k / left_depth)][rows][left_depth]     right  [ceil(k /
-//   left_depth) * left_depth / depth][cols][depth]
+//   left  [ceil(k / left_depth)][rows][left_depth]     right  [ceil(k / left_depth) * left_depth / depth][cols][depth]
 // with zeros for rows, columns and k beyond the extent. micro_pack.hpp fills panels; panels are 64-byte aligned. Few rows: micro_dots.hpp
 // works on operands where they lie.
 //
