@@ -66,6 +66,13 @@ template <class P, int k> struct ContractionFacts {
   // ---- columns: a piece of work is a chunk of columns; its number counts
   // through the segments. `wanted<g>`: columns of a chunk of segment g
   template <int g> static constexpr int contractions = kernel.segment[g].contractions;
+  // where results are stored in blocks, a chunk has whole ones
+  template <int g> static constexpr int columns_stored_together = [] {
+    return []<int... s>(std::integer_sequence<int, s...>) {
+      return std::max({1, block_elements(StoreAccess<P, kernel.segment[g].store[s]>::dtype)...});
+    }
+    (std::make_integer_sequence<int, kernel.segment[g].stores>{});
+  }();
 
   struct Chunk {
     long first, length, runs, padded;

@@ -34,7 +34,8 @@ template <class P, int k> struct ContractionOfManyRows {
   using Chunk = typename Facts::Chunk;
   using Invariants = ColumnInvariants<P, k>;
   struct Width {
-    template <int g> static constexpr long columns = strip_panels / (contractions<g> == 1 ? 1 : 2) * tile_columns;
+    template <int g> static constexpr long columns = std::max<long>(strip_panels / (contractions<g> == 1 ? 1 : 2) * tile_columns,
+                                                                    Facts::template columns_stored_together<g>);
   };
 
   // ---- workspace
