@@ -15,7 +15,7 @@ namespace weft::benchmarks {
 namespace {
 
 struct Options {
-  std::string model = "0.5B", format;
+  std::string model = "0.5B", format, cache;
   std::vector<long> prefill, depth;
   double seconds = 1;
   bool json = false;
@@ -28,25 +28,13 @@ DType named_format(const std::string& name) {
     if (name == name_of(f)) return f;
   throw Error("--format: expected f32, bf16 or a block format, found \"" + name + "\"");
 }
-DType of_type(DType format) { return is_block(format) ? DType::any_block : format; }
-
-ModelConfig config_of(const Qwen2Dims& d) {
-  ModelConfig c;
-  c.model_type = "qwen2";
-  c.hidden = d.hidden;
-  c.intermediate = d.intermediate;
-  c.layers = d.layers;
-  c.heads = d.heads;
-  c.kv_heads = d.kv_heads;
-  c.head_dim = d.head_dim;
-  c.vocab = d.vocab;
-  c.tied = d.tied;
-  c.qkv_bias = true;
-  c.rms_norm_eps = 1e-6;
-  c.rope_theta = 1e6;
-  c.window.assign(static_cast<std::size_t>(d.layers), 0);
-  return c;
+std::optional<DType> named_cache(const std::string& name) {
+  if (name.empty()) return std::nullopt;
+  for (DType f : {DType::f32, DType::bf16, DType::f16, DType::q8_0})
+    if (name == name_of(f)) return f;
+  throw Error("--cache: expected f32, bf16, f16 or q8_0, found \"" + name + "\"");
 }
+DType of_type(DType format) { return is_block(format) ? DType::any_block : format; }
 
 struct Loaded {
   std::unique_ptr<LanguageModel> model;
@@ -58,7 +46,7 @@ Loaded load(const Options& options) {
     auto files = ModelFiles::open(options.model);
     const ModelConfig config = files.config();
     const DType wanted = options.format.empty() ? files.format() : named_format(options.format);
-    const CompiledModel& type = choose_model(compiled, config, of_type(wanted));
+    const CompiledModel& type = choose_model(compiled, config, of_type(wanted), named_cache(options.cache));
     auto model = load_model(type, config, files.take_tensors(), threads_wanted, {}, wanted);
     const std::string format = model->weights().format_text();
     return {std::move(model), type.type_text(), format};
@@ -68,8 +56,8 @@ Loaded load(const Options& options) {
     names += std::string(size.name) + ", ";
     if (options.model != size.name) continue;
     const DType format = options.format.empty() ? DType::bf16 : named_format(options.format);
-    const ModelConfig config = config_of(size.dims);
-    const CompiledModel& type = choose_model(compiled, config, of_type(format));
+    const ModelConfig config = qwen2_config_of(size.dims);
+    const CompiledModel& type = choose_model(compiled, config, of_type(format), named_cache(options.cache));
     const auto fill = [&](const ParameterRow& row, long, std::span<std::byte> bytes) {
       fill_with_numbers(row.dtype == DType::any_block ? format : row.dtype, bytes);
     };
@@ -170,6 +158,7 @@ int main(int argc, char** argv) {
   CLI::App app("Times prefill and decoding of a whole model.");
   app.add_option("--model", options.model, "0.5B, 1.5B ... 72B with random weights; or a directory or file with a checkpoint");
   app.add_option("--format", options.format, "f32, bf16, q8_0, q4_0 ... [as stored; of random weights bf16]");
+  app.add_option("--cache", options.cache, "f32, bf16, f16, q8_0: of keys and values, if compiled in [the usual one]");
   app.add_option("--prefill", options.prefill, "tokens of prompts [without --depth: 512]")->delimiter(',')->check(CLI::PositiveNumber);
   app.add_option("--depth", options.depth, "tokens in the cache when one is decoded [without --prefill: 0,4096]")
       ->delimiter(',')

@@ -71,10 +71,11 @@ std::string config_json(const Model& model, weft::DType format) {
                {"bos_token_id", id_of(c.bos)},
                {"eos_token_id", ids_of(c.eos)},
                {"pad_token_id", id_of(c.pad)},
-               {"torch_dtype", format == weft::DType::f32    ? "float32"
-                               : format == weft::DType::bf16 ? "bfloat16"
-                                                             : "float16"},
+               {"torch_dtype", format == weft::DType::bf16  ? "bfloat16"
+                               : format == weft::DType::f16 ? "float16"
+                                                            : "float32"},
                {"use_cache", true}};
+  if (weft::is_block(format)) json["quantization_config"] = {{"quant_method", "weft"}};  // transformers refuses what it cannot read
   if (is_llama) json["attention_bias"] = c.qkv_bias;
   if (!is_llama) json["use_sliding_window"] = false;
   if (c.yarn)

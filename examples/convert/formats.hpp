@@ -17,7 +17,7 @@ const Target* target_named(std::string_view name);  // nullptr when there is non
 std::optional<weft::DType> format_named(std::string_view name);
 std::string names_of_targets();
 
-// In GGUF. The embedding and the head get `output_format` if it is given; else the matrix that serves as the head gets q6_k where the target
-// is smaller than q8_0, as in llama.cpp.
-weft::DType gguf_format_of(const Parameter& parameter, const weft::ModelConfig& config, const Target& target,
-                           std::optional<weft::DType> output_format);
+// In a file with formats of its own for each tensor: GGUF, or safetensors with blocks; vectors are in f32 there. The embedding and the head get
+// `output_format` if it is given; else the matrix that serves as the head gets q6_k where the target is smaller than q8_0, as in llama.cpp.
+weft::DType format_of(const Parameter& parameter, const weft::ModelConfig& config, const Target& target,
+                      std::optional<weft::DType> output_format);

@@ -1,5 +1,5 @@
-// convert: from a checkpoint in the layout of Hugging Face to GGUF and back, and models with random weights in either form. No more than a
-// piece of a tensor is in memory, and a file appears under its name when it is complete.
+// convert: from a checkpoint in the layout of Hugging Face to GGUF and back, either of them quantised, and models with random weights in either
+// form. No more than a piece of a tensor is in memory, and a file appears under its name when it is complete.
 #include <iostream>
 
 #include "formats.hpp"
@@ -18,10 +18,10 @@ void write(const Options& options, const Model& model, const Vocabulary* vocabul
   const auto& target = target_of(options, model);
   weft::cpu::Threads threads(options.threads == 0 ? weft::cpu::Threads::hardware() : options.threads);
   if (options.output.extension() == ".gguf") return write_gguf(options.output, model, vocabulary, target, options.output_format, threads);
-  if (weft::is_block(target.format))
-    throw weft::Error("--to: expected f32, bf16 or f16 for a directory in the layout of Hugging Face, found " + std::string(target.name));
-  if (options.output_format) throw weft::Error("--output-type: is for GGUF files only; " + options.output.string() + " is none");
-  write_directory(options.output, model, vocabulary, target.format, threads);
+  if (options.output_format && !weft::is_block(target.format))
+    throw weft::Error("--output-type: expected --to with a block format for a directory, whose tensors are all in " +
+                      std::string(target.name) + " otherwise");
+  write_directory(options.output, model, vocabulary, target, options.output_format, threads);
 }
 
 void run(const Options& options) {
@@ -31,9 +31,14 @@ void run(const Options& options) {
     return write(options, model, &vocabulary);
   }
   const auto files = weft::ModelFiles::open(*options.input);
-  if (!files.gguf_file() && options.output.extension() != ".gguf")
-    throw weft::Error(options.output.string() + ": expected the name of a .gguf file, as " + options.input->string() +
-                      " is in the layout of Hugging Face already");
+  if (!files.gguf_file() && options.output.extension() != ".gguf") {
+    const auto* target = options.to ? target_named(*options.to) : nullptr;
+    if (!target || !weft::is_block(target->format))
+      throw weft::Error(options.output.string() + ": expected the name of a .gguf file, or --to with a block format, as " +
+                        options.input->string() + " is in the layout of Hugging Face already");
+    if (std::filesystem::exists(options.output) && std::filesystem::equivalent(files.path(), options.output))
+      throw weft::Error(options.output.string() + ": expected another directory than that of the model itself");
+  }
   for (const auto& warning : files.warnings()) std::cerr << "convert: warning: " << warning << "\n";
   const auto model = stored_model(files);
   if (files.has_tokenizer()) {
@@ -46,14 +51,4 @@ void run(const Options& options) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  const auto parsed = parse_options(argc, argv);
-  if (parsed.exit_status) return *parsed.exit_status;
-  try {
-    run(parsed.options);
-  } catch (const std::exception& problem) {
-    std::cerr << "convert: " << problem.what() << "\n";
-    return 1;
-  }
-  return 0;
-}
+int main(int argc, char** argv) { return run_program("convert", parse_options(argc, argv), run); }

@@ -79,10 +79,16 @@ Model stored_model(const weft::ModelFiles& files) {
   for (const auto& tensor : source.tensors())
     if (!tensors.contains(tensor->name) && !tensors.contains("model." + tensor->name) && !(tensor->name == "lm_head.weight" && !has_head))
       std::cerr << "convert: warning: tensor \"" << tensor->name << "\" is left out: the model has no such parameter\n";
-  model.read_row = [tensors = std::move(tensors)](const Parameter& parameter, long row, float* to) {
+  const auto bytes_of_row = [](const StoredTensor& tensor, const Parameter& parameter, long row) {
+    return tensor.data.data() + weft::RowOrder{tensor.interleaved}.row_in_file(row) * weft::bytes_for(*tensor.format, parameter.columns());
+  };
+  model.read_row = [tensors, bytes_of_row](const Parameter& parameter, long row, float* to) {
     const auto& tensor = *tensors.at(parameter.name);
-    const long stored_row = weft::RowOrder{tensor.interleaved}.row_in_file(row), columns = parameter.columns();
-    weft::dequantize_row(*tensor.format, tensor.data.data() + stored_row * weft::bytes_for(*tensor.format, columns), columns, to);
+    weft::dequantize_row(*tensor.format, bytes_of_row(tensor, parameter, row), parameter.columns(), to);
+  };
+  model.stored_row = [tensors, bytes_of_row](const Parameter& parameter, long row, weft::DType format) {
+    const auto& tensor = *tensors.at(parameter.name);
+    return tensor.format == format ? bytes_of_row(tensor, parameter, row) : nullptr;
   };
   return model;
 }

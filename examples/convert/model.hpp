@@ -22,7 +22,10 @@ struct Model {
   weft::GenerationConfig generation;
   weft::DType format = weft::DType::f32;  // the plain format that loses nothing
   std::vector<Parameter> parameters;
-  std::function<void(const Parameter&, long row, float*)> read_row;  // may be called by several threads
+  // both may be called by several threads
+  std::function<void(const Parameter&, long row, float*)> read_row;
+  // the bytes of a row where it is stored in this very format, else nullptr; nothing: no row is stored
+  std::function<const std::byte*(const Parameter&, long row, weft::DType)> stored_row;
 };
 
 // the parameters that a model of this config has; the head only if it is no other name of the embedding

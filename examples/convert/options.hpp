@@ -7,6 +7,8 @@
 
 #include <weft/core/dtype.hpp>
 
+#include "../support/program.hpp"
+
 struct Options {
   std::optional<std::filesystem::path> input;  // a model's directory, a .safetensors file in one, or a .gguf file; or
   std::optional<std::string> random;           // the size of a model with random weights, and
@@ -20,10 +22,4 @@ struct Options {
   int threads = 0;  // 0: as many as the machine has
 };
 
-// The options, or the exit status when there is nothing more to do: 0 after --help, 2 after a mistake, which has been reported on standard
-// error.
-struct ParsedOptions {
-  Options options;
-  std::optional<int> exit_status;
-};
-ParsedOptions parse_options(int argc, char** argv);
+Parsed<Options> parse_options(int argc, char** argv);

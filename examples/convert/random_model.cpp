@@ -3,6 +3,7 @@
 #include <cmath>
 #include <memory>
 
+#include <weft/generate/model_dims.hpp>
 #include <weft/models/llama.hpp>
 #include <weft/models/qwen2.hpp>
 
@@ -75,21 +76,17 @@ Model random_model(std::string_view name, std::optional<long> layers, std::uint6
   model.name = "random-" + std::string(name);
   model.format = weft::DType::bf16;
   auto& c = model.config;
-  c.model_type = size.model_type;
-  c.hidden = size.dims.hidden;
-  c.intermediate = size.dims.intermediate;
-  c.layers = layers.value_or(size.dims.layers);
-  c.heads = size.dims.heads;
-  c.kv_heads = size.dims.kv_heads;
-  c.head_dim = size.dims.head_dim;
-  c.vocab = size.dims.vocab;
-  c.tied = size.dims.tied;
+  c = weft::qwen2_config_of(size.dims);
   c.max_positions = size.max_positions;
-  const bool is_qwen = c.model_type == "qwen2";
-  c.rms_norm_eps = is_qwen ? 1e-6 : 1e-5;
-  c.rope_theta = is_qwen ? 1e6 : 1e4;
-  c.qkv_bias = is_qwen;
-  c.window.assign(static_cast<std::size_t>(c.layers), 0);
+  c.layers = layers.value_or(c.layers);
+  c.window.resize(static_cast<std::size_t>(c.layers));
+  const bool is_qwen = size.model_type == c.model_type;
+  if (!is_qwen) {
+    c.model_type = size.model_type;
+    c.rms_norm_eps = 1e-5;
+    c.rope_theta = 1e4;
+    c.qkv_bias = false;
+  }
   c.eos = {is_qwen ? 151643 : static_cast<std::int32_t>(c.vocab - 1)};
   c.dtype = "bfloat16";
   model.generation.eos = c.eos;

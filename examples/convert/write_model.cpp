@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <memory>
 
 #include <weft/core/quantize.hpp>
 #include <weft/io/gguf_names.hpp>
+#include <weft/io/safetensors_blocks.hpp>
 
 #include "config_files.hpp"
 #include "progress.hpp"
@@ -34,9 +36,14 @@ class RowConverter {
         float* row = floats_[static_cast<std::size_t>(thread)].data();
         for (long begin; (begin = first + tickets_.next() * ticket_rows) < end;)
           for (long i = begin; i < std::min(begin + ticket_rows, end); ++i) {
+            std::byte* to = bytes_.data() + (i - first) * row_bytes;
+            if (const std::byte* stored = model_.stored_row ? model_.stored_row(parameter, row_of(i), format) : nullptr) {
+              std::memcpy(to, stored, static_cast<std::size_t>(row_bytes));
+              continue;
+            }
             model_.read_row(parameter, row_of(i), row);
             if (weft::is_block(format) || format == DType::f16) check(parameter, row_of(i), row, format);
-            weft::quantize_row(row, columns, format, bytes_.data() + (i - first) * row_bytes);
+            weft::quantize_row(row, columns, format, to);
           }
       });
       write(std::span<const std::byte>(bytes_));
@@ -67,6 +74,10 @@ std::uint64_t bytes_in(const Parameter& parameter, DType format) {
   return static_cast<std::uint64_t>(parameter.rows() * weft::bytes_for(format, parameter.columns()));
 }
 
+weft::StoredType plain_type(DType format) {
+  return format == DType::f32 ? weft::StoredType::f32 : format == DType::bf16 ? weft::StoredType::bf16 : weft::StoredType::f16;
+}
+
 }  // namespace
 
 void write_gguf(const std::filesystem::path& path, const Model& model, const Vocabulary* vocabulary, const Target& target,
@@ -78,41 +89,53 @@ void write_gguf(const std::filesystem::path& path, const Model& model, const Voc
   else
     writer.add("tokenizer.ggml.model", "no_vocab");
   std::uint64_t total = 0;
-  const auto format_of = [&](const Parameter& parameter) { return gguf_format_of(parameter, model.config, target, output_format); };
+  const auto format = [&](const Parameter& parameter) { return format_of(parameter, model.config, target, output_format); };
   for (const auto& parameter : model.parameters) {
-    writer.add_tensor(weft::gguf_name_of(parameter.name).value(), format_of(parameter), parameter.shape);
-    total += bytes_in(parameter, format_of(parameter));
+    writer.add_tensor(weft::gguf_name_of(parameter.name).value(), format(parameter), parameter.shape);
+    total += bytes_in(parameter, format(parameter));
   }
   Progress progress(path.filename().string(), total);
   RowConverter converter(model, threads, progress);
   for (const auto& parameter : model.parameters) {
     const auto order = weft::gguf_row_order(model.config.model_type, parameter.name, model.config.head_dim);
     converter.convert(
-        parameter, format_of(parameter), [&](long row) { return order.row_in_model(row); },
+        parameter, format(parameter), [&](long row) { return order.row_in_model(row); },
         [&](std::span<const std::byte> bytes) { writer.write(bytes); });
   }
   writer.commit();
 }
 
-void write_directory(const std::filesystem::path& path, const Model& model, const Vocabulary* vocabulary, DType format,
-                     weft::cpu::Threads& threads) {
-  const auto type = format == DType::f32 ? weft::StoredType::f32 : format == DType::bf16 ? weft::StoredType::bf16 : weft::StoredType::f16;
-  const auto config = config_json(model, format), generation = generation_json(model);  // refuse before writing
+void write_directory(const std::filesystem::path& path, const Model& model, const Vocabulary* vocabulary, const Target& target,
+                     std::optional<DType> output_format, weft::cpu::Threads& threads) {
+  const bool is_plain = !weft::is_block(target.format);
+  const auto format = [&](const Parameter& parameter) {
+    return is_plain ? target.format : format_of(parameter, model.config, target, output_format);
+  };
+  const auto config = config_json(model, target.format), generation = generation_json(model);  // refuse before writing
   std::filesystem::create_directories(path);
   std::vector<weft::TensorInfo> descriptions;
+  std::map<std::string, std::string> metadata;
   std::unordered_map<std::string, const Parameter*> parameters;
   std::uint64_t total = 0;
   for (const auto& parameter : model.parameters) {
-    descriptions.push_back({parameter.name, type, parameter.shape});
+    if (weft::is_block(format(parameter))) {
+      auto [bytes, entry] = weft::describe_blocks(parameter.name, format(parameter), parameter.shape);
+      descriptions.push_back(std::move(bytes));
+      metadata.insert(std::move(entry));
+    } else {
+      descriptions.push_back({parameter.name, plain_type(format(parameter)), parameter.shape});
+    }
     parameters.emplace(parameter.name, &parameter);
-    total += bytes_in(parameter, format);
+    total += bytes_in(parameter, format(parameter));
   }
-  weft::SafetensorsWriter writer(path / "model.safetensors", std::move(descriptions));
+  weft::SafetensorsWriter writer(path / "model.safetensors", std::move(descriptions), std::move(metadata));
   Progress progress((path / "model.safetensors").string(), total);
   RowConverter converter(model, threads, progress);
-  for (const auto* tensor : writer.order())
+  for (const auto* tensor : writer.order()) {
+    const auto& parameter = *parameters.at(tensor->name);
     converter.convert(
-        *parameters.at(tensor->name), format, [](long row) { return row; }, [&](std::span<const std::byte> bytes) { writer.write(bytes); });
+        parameter, format(parameter), [](long row) { return row; }, [&](std::span<const std::byte> bytes) { writer.write(bytes); });
+  }
   for (const auto& [name, text] : {std::pair("config.json", config), {"generation_config.json", generation}}) {
     weft::AtomicFile file(path / name);
     file.write(text);

@@ -13,5 +13,6 @@
 // most 65504 in magnitude. `vocabulary` may be nothing.
 void write_gguf(const std::filesystem::path& path, const Model& model, const Vocabulary* vocabulary, const Target& target,
                 std::optional<weft::DType> output_format, weft::cpu::Threads& threads);
-void write_directory(const std::filesystem::path& path, const Model& model, const Vocabulary* vocabulary, weft::DType format,
-                     weft::cpu::Threads& threads);
+// Matrices of a target in blocks are described in the file's metadata (weft/io/safetensors_blocks.hpp).
+void write_directory(const std::filesystem::path& path, const Model& model, const Vocabulary* vocabulary, const Target& target,
+                     std::optional<weft::DType> output_format, weft::cpu::Threads& threads);

@@ -1,6 +1,7 @@
 // generate: continues a text with a checkpoint in the Hugging Face layout. The text goes to standard output as it comes, everything else to
 // standard error.
-#include <bit>
+#include <malloc.h>
+
 #include <chrono>
 #include <cmath>
 #include <csignal>
@@ -33,6 +34,13 @@ class Stopwatch {
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
+
+// What it took to read a tokenizer is free by now; the C library would keep it beside the weights.
+void give_back_memory() {
+#if defined(__GLIBC__)
+  ::malloc_trim(0);
+#endif
+}
 
 void check_prompt(std::span<const std::int32_t> prompt, long vocab, long context) {
   for (const auto id : prompt)
@@ -85,7 +93,7 @@ void run(const Options& options) {
   const weft::DType wanted = options.dtype.value_or(files.format());
   const weft::DType format = weft::is_block(wanted) ? weft::DType::any_block : wanted;
   const auto compiled = compiled_models();
-  const auto& type = weft::choose_model(compiled, config, format);
+  const auto& type = weft::choose_model(compiled, config, format, options.cache);
   if (options.describe) show(type.text.describe(weft::dims_of(config)));
   if (options.explain) show(type.text.explain());
   if (options.describe || options.explain) return;
@@ -95,13 +103,13 @@ void run(const Options& options) {
   const auto tokenizer = has_prompt ? load_tokenizer(options, files) : std::nullopt;
   const auto* text_of_ids = tokenizer ? &*tokenizer : nullptr;
   const long room = options.context.value_or(config.max_positions) - profile_decode_steps - 1;
-  const auto prompt =
-      has_prompt ? read_prompt(options, text_of_ids, files) : ids_to_profile(std::clamp(room, 1L, 512L), config.vocab);
+  const auto prompt = has_prompt ? read_prompt(options, text_of_ids, files) : ids_to_profile(std::clamp(room, 1L, 512L), config.vocab);
   const long max_tokens = options.profile ? profile_decode_steps + 1 : options.max_tokens.value_or(defaults.max_new_tokens.value_or(256));
   const long prompt_tokens = static_cast<long>(prompt.size());
   const long context = options.context.value_or(std::min(config.max_positions, prompt_tokens + max_tokens));
   check_prompt(prompt, config.vocab, context);
 
+  give_back_memory();
   const auto model = weft::load_model(type, config, files.take_tensors(), options.threads, progress_bar(), wanted);
   for (const auto& warning : model->weights().warnings()) std::cerr << "generate: warning: " << warning << "\n";
   if (options.profile) return print_profile(*model, prompt, context);
@@ -112,7 +120,11 @@ void run(const Options& options) {
   Report report;
   report.model = type.type_text();
   report.format = model->weights().format_text();
-  report.parameters = type.size(weft::dims_of(config)).parameters;
+  report.cache = weft::name_of(type.cache);
+  const auto size = type.size(weft::dims_of(config));
+  report.parameters = size.parameters;
+  report.weight_bytes = weight_bytes(model->weights(), type.head);
+  report.cache_bytes = size.kv_bytes_per_token * context;
   report.instruction_set = type.instruction_set;
   report.threads = model->threads();
   report.seed = settings.seed;
@@ -154,14 +166,4 @@ void run(const Options& options) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  const auto parsed = parse_options(argc, argv);
-  if (parsed.exit_status) return *parsed.exit_status;
-  try {
-    run(parsed.options);
-  } catch (const std::exception& problem) {
-    std::cerr << "generate: " << problem.what() << "\n";
-    return 1;
-  }
-  return 0;
-}
+int main(int argc, char** argv) { return run_program("generate", parse_options(argc, argv), run); }

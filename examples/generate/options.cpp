@@ -1,10 +1,9 @@
 #include "options.hpp"
 
-#include <CLI/CLI.hpp>
 #include <charconv>
-#include <map>
-#include <iostream>
 #include <random>
+
+#include "../support/command_line.hpp"
 
 namespace {
 
@@ -25,8 +24,8 @@ std::vector<std::int32_t> read_ids(const std::string& text) {
 
 }  // namespace
 
-ParsedOptions parse_options(int argc, char** argv) {
-  ParsedOptions parsed;
+Parsed<Options> parse_options(int argc, char** argv) {
+  Parsed<Options> parsed;
   Options& o = parsed.options;
   CLI::App app("Continues a text with a model of the Qwen2, Qwen2.5 or Llama architecture.", "generate");
   app.footer(
@@ -59,38 +58,22 @@ ParsedOptions parse_options(int argc, char** argv) {
       ->type_name("TEXT");
 
   app.add_option("--threads", o.threads, "threads to compute with [all]")->check(CLI::Range(1, 4096));
-  std::map<std::string, weft::DType> formats;
-  for (int t = 0; t < static_cast<int>(weft::DType::any_block); ++t)
-    if (const auto type = static_cast<weft::DType>(t); type != weft::DType::f16 && type != weft::DType::i32) formats[name_of(type)] = type;
-  app.add_option("--dtype", o.dtype,
-                 "format of weights, cache and activations: f32 or bf16; or q8_0, q4_0, ...: matrices are quantised to it as they are loaded, "
-                 "unless the file has them in blocks [as the file has them]")
-      ->transform(CLI::Transformer(formats).description(""))
-      ->type_name("FORMAT");
+  add_weight_format(app, "--dtype", o.dtype);
+  add_cache_format(app, "--cache", o.cache);
   app.add_option("--logits", o.logits, "write the logits of the prompt, float32 [prompt token, vocabulary]")->type_name("FILE.npy");
   app.add_flag("--json", o.json, "end with a line that is a JSON object: the text, the ids, times and memory");
   app.add_flag("--stats", o.stats, "print speed and memory on standard error");
   app.add_flag("--explain", o.explain, "print the kernels of the model and why they are what they are, and stop");
-  app.add_flag("--profile", o.profile,
-               "print the measured time of every kernel of a prefill and of a decode step beside what the plan predicts, and stop; without a "
-               "prompt: of 512 tokens");
+  app.add_flag(
+      "--profile", o.profile,
+      "print the measured time of every kernel of a prefill and of a decode step beside what the plan predicts, and stop; without a "
+      "prompt: of 512 tokens");
   app.add_flag("--describe", o.describe, "print the model's modules and parameters, and stop");
 
-  try {
-    app.parse(argc, argv);
+  parsed.exit_status = read_command_line(app, argc, argv, [&] {
     if (ids) o.ids = read_ids(*ids);
     validate(sampling_settings(o, {}));
-  } catch (const CLI::ParseError& end) {
-    if (end.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
-      parsed.exit_status = app.exit(end);
-    } else {
-      std::cerr << "generate: " << end.what() << "\nRun with --help for all options.\n";
-      parsed.exit_status = 2;
-    }
-  } catch (const weft::Error& wrong) {
-    std::cerr << "generate: --" << wrong.what() << "\nRun with --help for all options.\n";
-    parsed.exit_status = 2;
-  }
+  });
   return parsed;
 }
 

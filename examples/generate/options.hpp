@@ -9,6 +9,8 @@
 #include <weft/core/dtype.hpp>
 #include <weft/generate/settings.hpp>
 
+#include "../support/program.hpp"
+
 // What is not given here comes from the model's own files.
 struct Options {
   std::filesystem::path model;
@@ -21,19 +23,14 @@ struct Options {
   std::optional<std::uint64_t> seed;
   std::vector<std::string> stop;
 
-  int threads = 0;  // 0: as many as the machine has
+  int threads = 0;                   // 0: as many as the machine has
   std::optional<weft::DType> dtype;  // of matrices; one of the block formats: they are quantised to it unless the file has them in blocks
+  std::optional<weft::DType> cache;  // of keys and values; nothing: the usual one
   std::optional<std::filesystem::path> logits;
   bool json = false, stats = false, explain = false, describe = false, profile = false;
 };
 
-// The options, or the exit status when there is nothing more to do: 0 after --help, 2 after a mistake, which has been reported on standard
-// error.
-struct ParsedOptions {
-  Options options;
-  std::optional<int> exit_status;
-};
-ParsedOptions parse_options(int argc, char** argv);
+Parsed<Options> parse_options(int argc, char** argv);
 
 // `defaults`, changed by what the user asked for; throws weft::Error naming an option out of range.
 weft::SamplingSettings sampling_settings(const Options& options, weft::SamplingSettings defaults);

@@ -8,8 +8,7 @@ std::optional<weft::text::Tokenizer> load_tokenizer(const Options& options, cons
   return files.tokenizer();
 }
 
-std::vector<std::int32_t> read_prompt(const Options& options, const weft::text::Tokenizer* tokenizer,
-                                      const weft::ModelFiles& files) {
+std::vector<std::int32_t> read_prompt(const Options& options, const weft::text::Tokenizer* tokenizer, const weft::ModelFiles& files) {
   std::vector<std::int32_t> ids;
   if (options.ids) {
     ids = *options.ids;

@@ -14,8 +14,7 @@
 std::optional<weft::text::Tokenizer> load_tokenizer(const Options& options, const weft::ModelFiles& files);
 
 // Throws weft::Error for an empty prompt, text that is not UTF-8, and a chat without a template.
-std::vector<std::int32_t> read_prompt(const Options& options, const weft::text::Tokenizer* tokenizer,
-                                      const weft::ModelFiles& files);
+std::vector<std::int32_t> read_prompt(const Options& options, const weft::text::Tokenizer* tokenizer, const weft::ModelFiles& files);
 
 // Token by token to whole characters, up to a stop string. Without a tokenizer the text is the ids with commas between them.
 class TextStream {

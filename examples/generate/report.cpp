@@ -6,6 +6,16 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+long weight_bytes(const weft::Weights& weights, const std::string& head) {
+  long bytes = 0;
+  for (int r = 0; r < weights.table().rows; ++r) {
+    const auto& row = weights.table().row[r];
+    if (row.role != weft::Role::parameter || (weights.head_is_tied() && text_of(row.path) == head)) continue;
+    for (long block = 0; block < row.blocks; ++block) bytes += weft::bytes_for(weights.format(r, block), row.size());
+  }
+  return bytes;
+}
+
 long peak_memory_bytes() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
@@ -23,6 +33,8 @@ std::string json_of(const Report& report) {
       {"prefill_s", report.prefill_seconds},
       {"decode_tokens", report.decode_tokens},
       {"decode_s", report.decode_seconds},
+      {"weight_bytes", report.weight_bytes},
+      {"cache_bytes", report.cache_bytes},
       {"peak_memory_bytes", peak_memory_bytes()},
   };
   return json.dump();
@@ -46,13 +58,15 @@ std::string statistics_of(const Report& report) {
   std::string text = "model        " + report.model + ", " + report.format + "\n";
   text += print("parameters   %ld\n", report.parameters);
   text += print("threads      %d, %s\n", report.threads, report.instruction_set.c_str());
-  text += print("context      %ld tokens\n", report.context);
+  text += print("context      %ld tokens in %s\n", report.context, report.cache.c_str());
   if (report.is_sampled) text += print("seed         %llu\n", static_cast<unsigned long long>(report.seed));
   text += print("load         %.3f s\n", report.load_seconds);
   text += speed("prefill", report.prefill_tokens, report.prefill_seconds);
   text += speed("decode", report.decode_tokens, report.decode_seconds);
   text += print("generated    %zu tokens, finish reason: %s\n", report.ids.size(), weft::name_of(report.finish_reason));
-  text += print("peak memory  %.1f MiB\n", static_cast<double>(peak_memory_bytes()) / (1 << 20));
+  const auto mebibytes = [](long bytes) { return static_cast<double>(bytes) / (1 << 20); };
+  text += print("peak memory  %.1f MiB; weights %.1f, keys and values %.1f\n", mebibytes(peak_memory_bytes()),
+                mebibytes(report.weight_bytes), mebibytes(report.cache_bytes));
   return text;
 }
 

@@ -8,12 +8,13 @@
 #include <weft/generate/language_model.hpp>
 
 struct Report {
-  std::string model, format, instruction_set;
+  std::string model, format, cache, instruction_set;
   long parameters = 0;
   int threads = 0;
   std::uint64_t seed = 0;
   bool is_sampled = false;
   long context = 0;
+  long weight_bytes = 0, cache_bytes = 0;  // of all parameters, of the keys and values of the whole context
 
   std::string text;
   std::vector<std::int32_t> ids, prompt_ids;
@@ -22,6 +23,8 @@ struct Report {
   long prefill_tokens = 0, decode_tokens = 0;  // that went through the model: the prompt's together, generated ones one by one
 };
 
+// of all parameters as they are stored; a head that shares the embedding's memory counts once
+long weight_bytes(const weft::Weights& weights, const std::string& head);
 long peak_memory_bytes();
 std::string json_of(const Report& report);
 std::string statistics_of(const Report& report);

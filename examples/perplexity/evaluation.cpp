@@ -52,14 +52,15 @@ class Reader {
 
 }  // namespace
 
-LoadedModel load(const std::filesystem::path& path, std::optional<weft::DType> format, int threads) {
+LoadedModel load(const std::filesystem::path& path, std::optional<weft::DType> format, std::optional<weft::DType> cache, int threads) {
   auto files = weft::ModelFiles::open(path);
   for (const auto& warning : files.warnings()) std::cerr << "perplexity: warning: " << warning << "\n";
   const weft::DType wanted = format.value_or(files.format());
   const auto compiled = compiled_models();
-  const auto& type = weft::choose_model(compiled, files.config(), weft::is_block(wanted) ? weft::DType::any_block : wanted);
+  const auto& type = weft::choose_model(compiled, files.config(), weft::is_block(wanted) ? weft::DType::any_block : wanted, cache);
   LoadedModel loaded;
   loaded.type = type.type_text();
+  loaded.cache = weft::name_of(type.cache);
   loaded.vocab = files.config().vocab;
   loaded.max_positions = files.config().max_positions;
   if (files.has_tokenizer()) loaded.tokenizer = files.tokenizer();

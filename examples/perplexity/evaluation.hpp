@@ -14,12 +14,12 @@
 // A model with what the program asks of its files.
 struct LoadedModel {
   std::unique_ptr<weft::LanguageModel> model;
-  std::string type, format;
+  std::string type, format, cache;
   long vocab = 0, max_positions = 0;
   std::optional<weft::text::Tokenizer> tokenizer;  // nothing if there is none
 };
 // Warnings go to standard error. Throws weft::Error as all that loading does.
-LoadedModel load(const std::filesystem::path& path, std::optional<weft::DType> format, int threads);
+LoadedModel load(const std::filesystem::path& path, std::optional<weft::DType> format, std::optional<weft::DType> cache, int threads);
 
 struct Evaluation {
   std::vector<std::int32_t> scored;          // the tokens, in the order of the text

@@ -41,8 +41,13 @@ void show_progress(std::size_t done, std::size_t all) {
 Json loss_json(const LoadedModel& model, std::span<const double> loss) {
   const Mean mean = mean_of(loss);
   const double perplexity = std::exp(mean.value);
-  return {{"model", model.type},      {"format", model.format},   {"loss", mean.value},
-          {"loss_error", mean.error}, {"perplexity", perplexity}, {"perplexity_error", perplexity * mean.error}};
+  return {{"model", model.type},
+          {"format", model.format},
+          {"cache", model.cache},
+          {"loss", mean.value},
+          {"loss_error", mean.error},
+          {"perplexity", perplexity},
+          {"perplexity_error", perplexity * mean.error}};
 }
 
 // Everything that was measured; errors are standard errors, losses and divergences are in nats per token.
@@ -77,7 +82,9 @@ std::string loss_lines(const Json& json) {
          print("  perplexity        %.4f +- %.4f\n", number("perplexity"), number("perplexity_error"));
 }
 std::string table_of(const Json& json) {
-  const auto name = [](const Json& of) { return of["model"].get<std::string>() + ", " + of["format"].get<std::string>() + "\n"; };
+  const auto name = [](const Json& of) {
+    return of["model"].get<std::string>() + ", " + of["format"].get<std::string>() + ", cache in " + of["cache"].get<std::string>() + "\n";
+  };
   std::string text = print("text                %ld tokens, %ld of them scored; context %ld, stride %ld\n", json["tokens"].get<long>(),
                            json["scored_tokens"].get<long>(), json["context"].get<long>(), json["stride"].get<long>());
   text += "model               " + name(json) + loss_lines(json);
@@ -96,12 +103,12 @@ std::string table_of(const Json& json) {
 
 void run(const Options& options) {
   const std::string text = read_text(options);
-  auto model = load(options.model, options.dtype, options.threads);
+  auto model = load(options.model, options.dtype, options.cache, options.threads);
   if (!model.tokenizer) throw weft::Error(options.model.string() + ": the model has no tokenizer");
   auto ids = model.tokenizer->encode(text, weft::text::Special::none);
   std::optional<LoadedModel> reference;
   if (options.reference) {
-    reference = load(*options.reference, options.reference_dtype, options.threads);
+    reference = load(*options.reference, options.reference_dtype, std::nullopt, options.threads);
     check_reference(model, *reference, text, ids);
   }
   if (options.tokens) ids.resize(std::min(ids.size(), static_cast<std::size_t>(*options.tokens)));
@@ -131,14 +138,4 @@ void run(const Options& options) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  const auto parsed = parse_options(argc, argv);
-  if (parsed.exit_status) return *parsed.exit_status;
-  try {
-    run(parsed.options);
-  } catch (const std::exception& problem) {
-    std::cerr << "perplexity: " << problem.what() << "\n";
-    return 1;
-  }
-  return 0;
-}
+int main(int argc, char** argv) { return run_program("perplexity", parse_options(argc, argv), run); }

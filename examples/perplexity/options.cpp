@@ -1,11 +1,9 @@
 #include "options.hpp"
 
-#include <CLI/CLI.hpp>
-#include <iostream>
-#include <map>
+#include "../support/command_line.hpp"
 
-ParsedOptions parse_options(int argc, char** argv) {
-  ParsedOptions parsed;
+Parsed<Options> parse_options(int argc, char** argv) {
+  Parsed<Options> parsed;
   Options& o = parsed.options;
   CLI::App app("Measures how well a model predicts a text, and how far its predictions are from those of another model.", "perplexity");
   app.footer(
@@ -25,28 +23,11 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.add_option("--stride", o.stride, "tokens from one window to the next [half of a window]")->check(CLI::PositiveNumber);
   app.add_option("--tokens", o.tokens, "use only so many tokens of the text")->check(CLI::Range(2L, 1L << 30));
   app.add_option("--threads", o.threads, "threads to compute with [all]")->check(CLI::Range(1, 4096));
-  std::map<std::string, weft::DType> formats;
-  for (int t = 0; t < static_cast<int>(weft::DType::any_block); ++t)
-    if (const auto type = static_cast<weft::DType>(t); type != weft::DType::f16 && type != weft::DType::i32) formats[name_of(type)] = type;
-  const auto add_format = [&](const char* name, std::optional<weft::DType>& format, const char* meaning) {
-    return app.add_option(name, format, meaning)->transform(CLI::Transformer(formats).description(""))->type_name("FORMAT");
-  };
-  add_format(
-      "--dtype", o.dtype,
-      "format of weights, cache and activations: f32 or bf16; or q8_0, q4_0, ...: matrices are quantised to it as they are loaded, unless "
-      "the file has them in blocks [as the file has them]");
-  add_format("--reference-dtype", o.reference_dtype, "the same of the reference")->needs(reference);
+  add_weight_format(app, "--dtype", o.dtype);
+  add_cache_format(app, "--cache", o.cache);
+  add_weight_format(app, "--reference-dtype", o.reference_dtype)->needs(reference);
   app.add_flag("--json", o.json, "print a JSON object instead of a table");
 
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& end) {
-    if (end.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
-      parsed.exit_status = app.exit(end);
-    } else {
-      std::cerr << "perplexity: " << end.what() << "\nRun with --help for all options.\n";
-      parsed.exit_status = 2;
-    }
-  }
+  parsed.exit_status = read_command_line(app, argc, argv, [] {});
   return parsed;
 }

@@ -116,10 +116,16 @@ TEST_CASE("greedy ids, logits and JSON of a golden checkpoint, without a tokeniz
     CHECK(json["prefill_tokens"] == golden.prompt.size());
     CHECK(json["decode_tokens"] == golden.greedy.size() - 1);
     CHECK(json["peak_memory_bytes"] > 1'000'000);
+    const auto& c = golden.config;
+    CHECK(json["cache_bytes"] ==
+          2 * 4 * c.layers * c.kv_heads * c.head_dim * static_cast<long>(golden.prompt.size() + golden.greedy.size()));
+    const long matrices = c.layers * (2 * (c.heads + c.kv_heads) * c.head_dim + 3 * c.intermediate) * c.hidden;
+    CHECK(json["weight_bytes"] > 4 * (matrices + (c.tied ? 1 : 2) * c.vocab * c.hidden));
+    CHECK(json["weight_bytes"] < 4 * (matrices + (c.tied ? 1 : 2) * c.vocab * c.hidden) * 1.05);
     std::vector<std::string> keys;
     for (const auto& [key, value] : json.items()) keys.push_back(key);
-    CHECK(keys == std::vector<std::string>{"decode_s", "decode_tokens", "finish_reason", "ids", "load_s", "peak_memory_bytes", "prefill_s",
-                                           "prefill_tokens", "prompt_ids", "text"});
+    CHECK(keys == std::vector<std::string>{"cache_bytes", "decode_s", "decode_tokens", "finish_reason", "ids", "load_s",
+                                           "peak_memory_bytes", "prefill_s", "prefill_tokens", "prompt_ids", "text", "weight_bytes"});
 
     const std::string file = content_of(npy);
     const std::string shape = "(" + std::to_string(golden.prompt.size()) + ", " + std::to_string(golden.config.vocab) + ")";
@@ -154,6 +160,16 @@ TEST_CASE("the embedded model says what transformers makes it say") {
   REQUIRE(file.size() > logits.size() * sizeof(float));
   std::memcpy(logits.data(), file.data() + file.size() - logits.size() * sizeof(float), logits.size() * sizeof(float));
   CHECK(weft::test::relative_error(logits, wanted) <= 1e-5);
+}
+
+TEST_CASE("keys and values in 8 bits beside weights in blocks") {
+  const auto outcome =
+      generate({"--model", equations, "--prompt", "2x + 3 = 7", "--dtype", "q8_0", "--cache", "q8_0", "--json", "--stats"});
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.status == 0);
+  CHECK(outcome.json()["text"].get<std::string>().ends_with("x = 2"));
+  CHECK(missing(outcome.err, {", q8_0\n", "tokens in q8_0"}) == "");
+  CHECK(outcome.json()["cache_bytes"].get<long>() % (2 * 4 * 64 / 32 * 34) == 0);  // keys and values of 4 layers with a head of 64 elements
 }
 
 TEST_CASE("text in, text out: prompt, standard input, stop strings, sampling") {
@@ -212,7 +228,7 @@ TEST_CASE("Ctrl-C ends the text, with statistics and success") {
 TEST_CASE("statistics, describe and explain") {
   const auto stats = generate({"--model", equations, "--prompt", "2x + 3 = 7", "--stats"});
   CHECK(missing(stats.err, {"model        Qwen2, head_dim 64 in the type, other sizes at run time, bf16", "parameters   1342016", "threads",
-                            "prefill      8 tokens", "decode", "peak memory"}) == "");
+                            "prefill      8 tokens", "decode", "in bf16", "peak memory", "weights 2.6, keys and values"}) == "");
   const auto described = generate({"--model", equations, "--describe"});
   CHECK(described.status == 0);
   CHECK(missing(described.out, {"SelfAttention  model.layers.#.self_attn", "4 times", "[318, 192]"}) == "");
@@ -241,6 +257,7 @@ TEST_CASE("mistakes in the options are usage errors") {
       {"--model", equations, "--prompt", "a", "--context", "0"},
       {"--model", equations, "--prompt", "a", "--threads", "0"},
       {"--model", equations, "--prompt", "a", "--dtype", "f16"},
+      {"--model", equations, "--prompt", "a", "--cache", "q4_0"},
   };
   for (const auto& arguments : mistakes) {
     const auto outcome = generate(arguments);
@@ -254,6 +271,8 @@ TEST_CASE("mistakes in the options are usage errors") {
 TEST_CASE("bad input is refused with one message") {
   const std::string group8 = golden_directory + "group8_window";
   CHECK(missing(refused({"--model", "/nowhere", "--prompt", "a"}), {"/nowhere"}) == "");
+  CHECK(missing(refused({"--model", equations, "--prompt", "a", "--cache", "f16"}),
+                {"keys and values in f16 beside weights in bf16", "compiled in: bf16"}) == "");
   CHECK(missing(refused({"--model", equations, "--prompt", "a\xff"}), {"not UTF-8"}) == "");
   CHECK(missing(refused({"--model", equations, "--prompt", ""}), {"prompt", "empty"}) == "");
   CHECK(missing(refused({"--model", equations}), {"prompt", "empty"}) == "");

@@ -8,7 +8,7 @@ namespace weft::in_blocks {
 template <class W, long hidden = 256, long inter = 512, long kv_heads = 2, long group = 3, long head_dim = 64> struct Of {
   using Hidden = Axis<"hidden", hidden>;
   using Inter = Axis<"inter", inter>;
-  using Row = Axis<"row", 40>;
+  using Row = Axis<"row", 48>;
   static constexpr Input<"x", float, Token, Hidden> x{};
   static constexpr Input<"act", bf16, Token, Inter> act{};
   static constexpr Input<"ids", std::int32_t, Token> ids{};

@@ -169,6 +169,32 @@ TEST_CASE("each format gives what its quantizer gives, and rows that it cannot h
   CHECK(GgufFile::open(file).require<std::uint32_t>("general.file_type") == 2);
 }
 
+TEST_CASE("a directory holds blocks, too: the same as a GGUF file, and they go back and forth bit for bit") {
+  for (const auto& [model, to] : {std::pair{golden + "llama", "q4_0"}, {equations, "q4_k_m"}}) {
+    CAPTURE(model);
+    const TemporaryDirectory directory;
+    const auto in_gguf = directory / "model.gguf", direct = directory / "direct", back = directory / "back",
+               again = directory / "again.gguf";
+    convert_well({model, in_gguf.string(), "--to", to});
+    convert_well({model, direct.string(), "--to", to});
+    convert_well({in_gguf.string(), back.string(), "--to", to});
+    convert_well({direct.string(), again.string(), "--to", to});
+    const auto expected = ModelFiles::open(in_gguf);
+    for (const auto& path : {direct, back, again}) {
+      CAPTURE(path.string());
+      const auto files = ModelFiles::open(path);
+      check_same_config(files.config(), expected.config());
+      CHECK(files.format() == expected.format());
+      CHECK(different_tensors(expected.tensors(), files.tensors()) == "");
+      int other_formats = 0;
+      for (const auto& tensor : expected.tensors().tensors()) other_formats += files.tensors().find(tensor->name)->format != tensor->format;
+      CHECK(other_formats == 0);
+      CHECK(files.has_tokenizer() == (model == equations));
+    }
+    CHECK(content_of(direct / "model.safetensors") == content_of(back / "model.safetensors"));
+  }
+}
+
 TEST_CASE("the tokenizer goes both ways") {
   const TemporaryDirectory directory;
   const auto file = directory / "model.gguf", back = directory / "back";
@@ -203,6 +229,17 @@ TEST_CASE("random weights depend on the seed and on nothing else") {
   int differ = 0;
   for (const auto& tensor : a.tensors().tensors()) differ += !std::ranges::equal(tensor->data, b.tensors().find(tensor->name)->data);
   CHECK(differ == 0);
+
+  // in a directory the same blocks are in transformers' order of rows
+  convert_well({one.string(), (directory / "blocks").string(), "--to", "q4_0", "--output-type", "q4_0"});
+  const auto blocks = ModelFiles::open(directory / "blocks");
+  CHECK(blocks.format() == DType::any_block);
+  for (const char* name : {"model.layers.0.self_attn.q_proj.weight", "model.layers.0.mlp.down_proj.weight"}) {
+    const auto &in_file = *a.tensors().find(name), &in_directory = *blocks.tensors().find(name);
+    CHECK(in_directory.format == DType::q4_0);
+    CHECK(elements_of(in_directory) == elements_of(in_file));
+    CHECK(std::ranges::equal(in_directory.data, in_file.data) == (in_file.interleaved == 0));
+  }
   const auto v = elements_of(*a.tensors().find("model.layers.0.self_attn.v_proj.weight"));
   double sum = 0, squares = 0;
   for (const float x : v) sum += x, squares += double{x} * x;
@@ -214,7 +251,8 @@ TEST_CASE("random weights depend on the seed and on nothing else") {
 TEST_CASE("what cannot be converted is refused, and nothing is left behind") {
   const TemporaryDirectory directory;
   const auto file = (directory / "model.gguf").string(), other = (directory / "other").string();
-  CHECK(missing(refused({golden + "llama", other}, 1), {"other", "expected the name of a .gguf file"}) == "");
+  CHECK(missing(refused({golden + "llama", other}, 1), {"other", "expected the name of a .gguf file, or --to with a block format"}) == "");
+  CHECK(missing(refused({golden + "llama", golden + "llama", "--to", "q8_0"}, 1), {"llama", "expected another directory"}) == "");
   CHECK(missing(refused({"/nowhere", file}, 1), {"/nowhere", "no such file"}) == "");
   CHECK(missing(refused({golden + "group8_window", file}, 1), {"sliding attention", "GGUF"}) == "");
   CHECK(missing(refused({golden + "llama", "--to", "q9", file}, 2), {"q4_k_m", "--help"}) == "");
@@ -224,8 +262,7 @@ TEST_CASE("what cannot be converted is refused, and nothing is left behind") {
   CHECK(missing(refused({golden + "llama", file, "--layers", "2"}, 2), {"--layers", "--random"}) == "");
   CHECK(std::filesystem::is_empty(directory.path()));
   convert_well({golden + "llama", file, "--to", "q8_0"});
-  CHECK(missing(refused({file, other, "--to", "q4_0"}, 1), {"--to", "f32, bf16 or f16", "found q4_0"}) == "");
-  CHECK(missing(refused({file, other, "--output-type", "q4_0"}, 1), {"--output-type", "GGUF"}) == "");
+  CHECK(missing(refused({file, other, "--output-type", "q4_0"}, 1), {"--output-type", "block format", "f32"}) == "");
   CHECK(!std::filesystem::exists(other));
   CHECK(convert({"--help"}).status == 0);
 

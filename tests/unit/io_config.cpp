@@ -313,6 +313,7 @@ TEST_CASE("values of another type or out of range are refused by the field's nam
       {"head_dim", "0", "from 1"},
       {"head_dim", "32.0", "an integer"},
       {"quantization_config", R"({"bits":4})", "none"},
+      {"quantization_config", R"({"quant_method":"weft","bits":4})", "none"},
   };
   for (const auto& wrong : cases) {
     CAPTURE(wrong.field);

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "io_files.hpp"
-#include <weft/io/safetensors.hpp>
+#include <weft/io/tensor_source.hpp>
 
 using namespace weft;
 
@@ -66,6 +66,52 @@ TEST_CASE("a file without tensors has the metadata that transformers asks for") 
   const auto file = SafetensorsFile::open(directory / "empty.safetensors");
   CHECK(file.tensors().empty());
   CHECK(file.metadata().at("format") == "pt");
+}
+
+TEST_CASE("tensors in blocks are bytes and an entry that says what they mean") {
+  const TemporaryDirectory directory;
+  const auto path = directory / "model.safetensors";
+  const std::string q4_0(2 * 36, 'q'), q6_k(3 * 210, 'k');
+  auto small = describe_blocks("small", DType::q4_0, {2, 64}), large = describe_blocks("layer.large", DType::q6_k, {3, 1, 256});
+  small.bytes.data = bytes_of_text(q4_0);
+  large.bytes.data = bytes_of_text(q6_k);
+  write_safetensors(path, std::vector<TensorInfo>{small.bytes, large.bytes, {"bytes", StoredType::u8, {2, 36}, bytes_of_text(q4_0)}},
+                    {small.entry, large.entry});
+  CHECK(SafetensorsFile::open(path).metadata() == std::map<std::string, std::string>{{"format", "pt"},
+                                                                                     {"weft.blocks.layer.large", "q6_k [3, 1, 256]"},
+                                                                                     {"weft.blocks.small", "q4_0 [2, 64]"}});
+  const TensorSource source(Checkpoint::open(path));
+  const auto *a = source.find("small"), *b = source.find("layer.large"), *plain = source.find("bytes");
+  REQUIRE((a && b && plain));
+  CHECK((a->format == DType::q4_0 && a->type == "q4_0" && a->shape == std::vector<std::uint64_t>{2, 64}));
+  CHECK((b->format == DType::q6_k && b->shape == std::vector<std::uint64_t>{3, 1, 256}));
+  CHECK((!plain->format && plain->type == "U8" && plain->shape == std::vector<std::uint64_t>{2, 36}));
+  CHECK(std::ranges::equal(a->data, small.bytes.data));
+  CHECK(std::ranges::equal(b->data, large.bytes.data));
+}
+
+TEST_CASE("an entry of blocks that does not fit its tensor is refused") {
+  const TemporaryDirectory directory;
+  const auto path = directory / "model.safetensors";
+  const std::string bytes(72, 'q');
+  const std::vector<TensorInfo> tensors = {{"w", StoredType::u8, {2, 36}, bytes_of_text(bytes)},
+                                           {"f", StoredType::f32, {18}, bytes_of_text(bytes)},
+                                           {"scalar", StoredType::u8, {}, bytes_of_text("q")},
+                                           {"empty", StoredType::u8, {0, 0xfffffffffffffff0 / 18 * 18}, {}}};
+  const auto refused = [&](const std::string& name, const std::string& text) {
+    write_safetensors(path, tensors, {{"weft.blocks." + name, text}});
+    return error_of([&] { TensorSource source(Checkpoint::open(path)); });
+  };
+  CHECK(refused("w", "q4_0 [2, 64]") == "");
+  CHECK(missing(refused("v", "q4_0 [2, 64]"), {path.string(), "\"weft.blocks.v\"", "no tensor of this name"}) == "");
+  for (const auto* text : {"", "q4_2 [2, 64]", "bf16 [2, 18]", "any_block [2, 64]", "Q4_0 [2, 64]"})
+    CHECK(missing(refused("w", text), {path.string(), "\"weft.blocks.w\"", "expected a block format"}) == "");
+  for (const auto* text : {"q4_0", "q4_0 [2, 96]", "q4_0 [2, 64] ", "q4_0 [128]"})
+    CHECK(missing(refused("w", text), {"\"weft.blocks.w\"", "expected \"q4_0 [2, 64]\" for U8 [2, 36]"}) == "");
+  CHECK(missing(refused("w", "q8_0 [2, 32]"), {"\"weft.blocks.w\"", "whole blocks of 34 bytes", "U8 [2, 36]"}) == "");
+  CHECK(missing(refused("f", "q4_0 [64]"), {"\"weft.blocks.f\"", "expected a tensor of U8", "F32 [18]"}) == "");
+  CHECK(missing(refused("scalar", "q4_0 []"), {"\"weft.blocks.scalar\"", "found U8 []"}) == "");
+  CHECK(missing(refused("empty", "q4_0 [0, 1]"), {"\"weft.blocks.empty\"", "too long"}) == "");
 }
 
 TEST_CASE("what the reader would refuse is not written, and the old file stays") {

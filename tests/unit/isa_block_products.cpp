@@ -1,9 +1,7 @@
-// Products with columns of blocks, by the instruction set this file is compiled for: against sums in double precision over the elements that the
-// formats define, in all formats and over ragged shapes.
+// Products with columns of blocks, by the instruction set this file is compiled for: against sums in double precision over the elements
+// that the formats define, in all formats and over ragged shapes, whether columns lie one after the other or in panels.
 #include <weft/core/quantize.hpp>
-#include <weft/cpu/block_load.hpp>
-#include <weft/cpu/block_panel.hpp>
-#include <weft/cpu/block_products.hpp>
+#include <weft/cpu/staging.hpp>
 
 #include <algorithm>
 #include <cfenv>
@@ -15,7 +13,7 @@
 #include <doctest/doctest.h>
 
 using namespace weft;
-using cpu::MicroKernel, cpu::QuantizedRow;
+using cpu::MicroKernel, cpu::DigitGroup;
 
 namespace {
 
@@ -54,20 +52,30 @@ template <class Block> Block random_block() {
   if constexpr (requires { b.dmin; }) b.dmin = some_scale();
   return b;
 }
-// columns `step` blocks apart; between them and behind them blocks that would make every sum NaN
+// columns `step` blocks apart; between them and behind them blocks that would make every sum NaN. The same columns in panels
 template <class Block> struct Weights {
   static constexpr long size = block_elements(dtype_of<Block>);
   long n, k, step;
-  std::vector<Block> blocks;
+  std::vector<Block> blocks, in_panels;
   std::vector<float> element, offset;  // [n][k]; offset: the part of an element that digits do not scale
 
-  Weights(long columns, long depth) : n(columns), k(depth), step(depth / size + ragged(3) - 1), blocks(to_size((n - 1) * step + k / size)) {
+  Weights(long columns, long depth)
+      : n(columns),
+        k(depth),
+        step(depth / size + ragged(3) - 1),
+        blocks(to_size((n - 1) * step + k / size)),
+        in_panels(to_size((n + panel_rows - 1) / panel_rows * panel_rows * (k / size))) {
     std::memset(static_cast<void*>(blocks.data()), 255, blocks.size() * sizeof(Block));
+    std::memset(static_cast<void*>(in_panels.data()), 255, in_panels.size() * sizeof(Block));
     element.resize(to_size(n * k));
     offset.resize(element.size());
     for (long j = 0; j < n; ++j)
       for (long i = 0; i < k / size; ++i) {
         Block& b = blocks[to_size(j * step + i)] = random_block<Block>();
+        auto* record = reinterpret_cast<std::byte*>(in_panels.data() + (j / panel_rows * (k / size) + i) * panel_rows);
+        Panel<Block>::put(&b, static_cast<int>(j % panel_rows), record);
+        const Block back = Panel<Block>::take(record, static_cast<int>(j % panel_rows));
+        CHECK(std::memcmp(&back, &b, sizeof b) == 0);
         const long at = j * k + i * size;
         dequantize(b, element.data() + at);
         for (long e = 0; e < size; ++e) {
@@ -77,6 +85,9 @@ template <class Block> struct Weights {
             o = to_float(b.dmin) * static_cast<float>(weft::detail::unpack_scale(b.scales, static_cast<int>(e / 32)).minimum);
         }
       }
+  }
+  cpu::BlockColumns<Block> columns(bool panels) const {
+    return {{reinterpret_cast<const std::byte*>(panels ? in_panels.data() : blocks.data()), panels ? k : 0}, panels ? k : step * size, k};
   }
   // row . column j, and the sum of the magnitudes of all that is added up on the way to it
   std::pair<double, double> product(const float* row, long j) const {
@@ -89,8 +100,8 @@ template <class Block> struct Weights {
     return {value, magnitude};
   }
 };
-// Whole numbers are summed exactly; a group is scaled, offset and added with four roundings, an element and a digit's value have two each, and at
-// most `terms` partial sums are rounded.
+// Whole numbers are summed exactly; a group is scaled, offset and added with four roundings, an element and a digit's value have two each,
+// and at most `terms` partial sums are rounded.
 double bound(long terms, double magnitude) { return (static_cast<double>(terms) + 16) * 0x1p-24 * magnitude + 1e-36; }
 
 template <class Block> long some_depth() {
@@ -103,38 +114,52 @@ std::vector<float> random_rows(long count, long k) {
   return x;
 }
 
+// what the digits of rows stand for
+std::vector<float> taken_for(const std::vector<float>& x) {
+  std::vector<float> taken(x.size());
+  std::vector<DigitGroup> groups(x.size() / DigitGroup::elements);
+  cpu::quantize_row_digits(x.data(), static_cast<long>(x.size()), groups.data(), 1);
+  for (std::size_t i = 0; i < x.size(); ++i)
+    taken[i] =
+        groups[i / DigitGroup::elements].scale * static_cast<float>(groups[i / DigitGroup::elements].digit[i % DigitGroup::elements]);
+  return taken;
+}
+// products of `count` rows with all columns from the first on, as contractions of few rows make them
+template <class Block> void few_rows(const float* x, long count, const cpu::BlockColumns<Block>& columns, long n, float* out, long stride) {
+  using Rows = cpu::FewRows<std::byte, Block>;
+  std::vector<DigitGroup> groups(to_size(Rows::stride(count) * (columns.k / DigitGroup::elements)), DigitGroup{});
+  for (long r = 0; r < count; ++r) cpu::quantize_row_digits(x + r * columns.k, columns.k, groups.data() + r, Rows::stride(count));
+  const std::byte* left[] = {reinterpret_cast<const std::byte*>(groups.data())};
+  Rows(count).products(left, columns.first, columns.step, n, columns.k, out, stride);
+}
+
 template <class Block> void check_few_rows() {
   for (int round = 0; round < 24; ++round) {
-    const long k = some_depth<Block>(), n = ragged(33), stride = n + ragged(4) - 1;
-    const int count = round < 13 ? round + 1 : static_cast<int>(ragged(13));
+    const long k = some_depth<Block>(), n = ragged(40), stride = (n + 15) / 16 * 16 + ragged(4) - 1;
+    const long count = round % 8 + 1;
     const Weights<Block> w(n, k);
-    const auto x = random_rows(count, k);
-    std::vector<float> taken(x.size());  // what the digits stand for
-    std::vector<Aligned<std::byte>> memory;
-    std::vector<const std::byte*> rows;
-    for (long r = 0; r < count; ++r) {
-      memory.emplace_back(QuantizedRow::bytes(k));
-      QuantizedRow::quantize(x.data() + r * k, k, memory.back().p);
-      QuantizedRow::dequantize(memory.back().p, k, taken.data() + r * k);
-      rows.push_back(memory.back().p);
-    }
-    std::vector<float> out(to_size(count * stride), 5.f);
-    cpu::block_products(rows.data(), count, w.blocks.data(), w.step, n, k, out.data(), stride);
+    const auto x = random_rows(count, k), taken = taken_for(x);
+    std::vector<float> out(to_size(8 * stride), 5.f), from_panels = out;
+    few_rows(x.data(), count, w.columns(false), n, out.data(), stride);
+    few_rows(x.data(), count, w.columns(true), n, from_panels.data(), stride);
     double worst = 0;
     bool grouping_matters = false, stray = false;
     for (long r = 0; r < count; ++r)
       for (long j = 0; j < stride; ++j) {
         const float got = out[to_size(r * stride + j)];
+        grouping_matters = grouping_matters || from_panels[to_size(r * stride + j)] != got;
         if (j >= n) {
           stray = stray || got != 5.f;
           continue;
         }
         const auto [value, magnitude] = w.product(taken.data() + r * k, j);
         worst = std::max(worst, std::fabs(got - value) / bound(k / 16, magnitude));
-        float alone;  // nothing may be read behind this column
+        float alone[2];  // nothing may be read behind this column
         const std::vector<Block> column(w.blocks.begin() + j * w.step, w.blocks.begin() + j * w.step + k / Weights<Block>::size);
-        cpu::block_products(rows.data() + r, 1, column.data(), w.step, 1, k, &alone, 1);
-        grouping_matters = grouping_matters || alone != got;
+        few_rows<Block>(x.data() + r * k, 1, {{reinterpret_cast<const std::byte*>(column.data()), 0}, 0, k}, 1, &alone[0], 1);
+        const auto panels = w.columns(true);
+        few_rows<Block>(x.data() + r * k, 1, {panels.column(j), k, k}, 1, &alone[1], 1);
+        grouping_matters = grouping_matters || alone[0] != got || alone[1] != got;
       }
     CHECK(worst <= 1);
     CHECK_FALSE(grouping_matters);
@@ -145,39 +170,36 @@ template <class Block> void check_few_rows() {
 template <class Block> void check_tiles() {
   using Kernel = MicroKernel<cpu::digits>;
   constexpr long rows = Kernel::rows, cols = Kernel::cols;
-  for (int round = 0; round < 8; ++round) {
-    const long k = some_depth<Block>(), ldc = cols + 4 * ragged(3) - 4;
-    const int nrows = static_cast<int>(ragged(rows)), ncols = round == 0 ? static_cast<int>(cols) : static_cast<int>(ragged(cols));
-    const Weights<Block> w(ncols, k);
-    const auto x = random_rows(nrows, k), start = random_rows(rows, ldc);
-    std::vector<float> taken(k);
-    Aligned<std::byte> left(Kernel::left_bytes(k)), right(Kernel::right_bytes(k)), row(QuantizedRow::bytes(k));
+  for (int round = 0; round < 10; ++round) {
+    const long k = some_depth<Block>(), ldc = cols + 4 * ragged(3) - 4, skipped = round % 3 * 8;
+    const int nrows = static_cast<int>(ragged(rows)), ncols = round < 2 ? static_cast<int>(cols) : static_cast<int>(ragged(cols));
+    const Weights<Block> w(skipped + ncols, k);
+    const auto x = random_rows(nrows, k), start = random_rows(rows, ldc), taken = taken_for(x);
+    Aligned<std::byte> left(Kernel::left_bytes(k)), right(Kernel::right_bytes(k));
     std::memset(left.p, 0, to_size(Kernel::left_bytes(k)));
     for (int r = 0; r < nrows; ++r) Kernel::pack_left_row(x.data() + r * k, k, r, left.p);
-    Kernel::pack_right(w.blocks.data(), w.step, k, ncols, right.p);
+    Kernel::pack_right(w.columns(round % 2), skipped, ncols, right.p);
+    std::vector<float> few(to_size(8 * cols));  // the same sums, to the bit
+    const auto columns = w.columns(true);
+    few_rows<Block>(x.data(), std::min(nrows, 8), {columns.column(skipped), columns.step, k}, ncols, few.data(), cols);
     for (bool accumulate : {false, true}) {
       auto c = start, full = start;
       Kernel::tile(nrows, left.p, right.p, k, c.data(), ldc, accumulate);
       Kernel::tile(static_cast<int>(rows), left.p, right.p, k, full.data(), ldc, accumulate);
       double worst = 0;
       bool grouping_matters = false, stray = false;
-      for (long r = 0; r < nrows; ++r) {
-        QuantizedRow::quantize(x.data() + r * k, k, row.p);
-        QuantizedRow::dequantize(row.p, k, taken.data());
+      for (long r = 0; r < nrows; ++r)
         for (long j = 0; j < ldc; ++j) {
           const auto at = to_size(r * ldc + j);
           const double before = accumulate ? start[at] : 0;
-          if (j >= cols)
+          if (j >= ncols) {
             stray = stray || c[at] != start[at];
-          else if (j >= ncols)
-            stray = stray || c[at] != static_cast<float>(before);
-          else {
-            const auto [value, magnitude] = w.product(taken.data(), j);
-            worst = std::max(worst, std::fabs(c[at] - value - before) / bound(k / 16, magnitude + std::fabs(before)));
-            grouping_matters = grouping_matters || c[at] != full[at];
+            continue;
           }
+          const auto [value, magnitude] = w.product(taken.data() + r * k, skipped + j);
+          worst = std::max(worst, std::fabs(c[at] - value - before) / bound(k / 16, magnitude + std::fabs(before)));
+          grouping_matters = grouping_matters || c[at] != full[at] || (!accumulate && r < 8 && c[at] != few[to_size(r * cols + j)]);
         }
-      }
       CHECK(worst <= 1);
       CHECK_FALSE(grouping_matters);
       CHECK_FALSE(stray);
@@ -186,33 +208,38 @@ template <class Block> void check_tiles() {
 }
 
 // whole elements: panels, rows of floats, packets
-template <class Block, class Element> void check_panel(const Weights<Block>& w, long ncols) {
-  const long size = MicroKernel<Element>::right_size(w.k);
+template <class Block, class Element> void check_panel(const Weights<Block>& w, bool panels) {
+  const int ncols = static_cast<int>(std::min<long>(w.n, MicroKernel<Element>::cols));
+  const long size = MicroKernel<Element>::right_size(w.k), at = ragged(w.n - ncols + 1) - 1;
   Aligned<Element> panel(size), expected(size);
-  cpu::pack_right_blocks(w.blocks.data(), w.step, w.k, static_cast<int>(ncols), panel.p);
-  cpu::pack_right_rows<Element>(w.element.data(), w.k, w.k, static_cast<int>(ncols), expected.p);
+  cpu::pack_right_blocks<Element, Block>(w.columns(panels), at, ncols, panel.p);
+  cpu::pack_right_rows<Element>(w.element.data() + at * w.k, w.k, w.k, ncols, expected.p);
   CHECK(std::memcmp(panel.p, expected.p, to_size(size) * sizeof(Element)) == 0);
 }
 template <class Block, class L> void check_exact_rows(const Weights<Block>& w) {
-  const int count = static_cast<int>(ragged(13));
+  using Rows = cpu::FewRows<L, Block>;
+  const long count = ragged(8), stride = (w.n + 15) / 16 * 16;
   std::vector<std::vector<L>> x(to_size(count), std::vector<L>(to_size(w.k)));
-  std::vector<const L*> rows;
-  for (auto& row : x) {
-    for (L& v : row) v = from_float<L>(draw());
-    rows.push_back(row.data());
+  const L* rows[8];
+  for (std::size_t r = 0; r < 8; ++r) {
+    for (L& v : x[std::min(r, x.size() - 1)]) v = from_float<L>(draw());
+    rows[r] = x[std::min(r, x.size() - 1)].data();
   }
-  std::vector<float> out(to_size(count * w.n));
-  cpu::block_products(rows.data(), count, w.blocks.data(), w.step, w.n, w.k, out.data(), w.n);
+  std::vector<float> out(to_size(8 * stride)), from_panels(out.size());
+  const auto columns = w.columns(false), panels = w.columns(true);
+  Rows(count).products(rows, columns.first, columns.step, w.n, w.k, out.data(), stride);
+  Rows(count).products(rows, panels.first, panels.step, w.n, w.k, from_panels.data(), stride);
   double worst = 0;
   bool grouping_matters = false;
   for (long r = 0; r < count; ++r) {
-    std::vector<float> wide(to_size(w.k)), alone(to_size(w.n));
+    std::vector<float> wide(to_size(w.k)), alone(to_size(stride));
     for (long i = 0; i < w.k; ++i) wide[to_size(i)] = to_float(x[to_size(r)][to_size(i)]);
-    cpu::block_products(rows.data() + r, 1, w.blocks.data(), w.step, w.n, w.k, alone.data(), w.n);
+    Rows(1).products(rows + r, columns.first, columns.step, w.n, w.k, alone.data(), stride);
     for (long j = 0; j < w.n; ++j) {
       const auto [value, magnitude] = w.product(wide.data(), j);
-      worst = std::max(worst, std::fabs(out[to_size(r * w.n + j)] - value) / bound(w.k, magnitude));
-      grouping_matters = grouping_matters || alone[to_size(j)] != out[to_size(r * w.n + j)];
+      const auto at = to_size(r * stride + j);
+      worst = std::max(worst, std::fabs(out[at] - value) / bound(w.k, magnitude));
+      grouping_matters = grouping_matters || alone[to_size(j)] != out[at] || from_panels[at] != out[at];
     }
   }
   CHECK(worst <= 1);
@@ -221,16 +248,23 @@ template <class Block, class L> void check_exact_rows(const Weights<Block>& w) {
 template <class Block> void check_elements() {
   for (int round = 0; round < 6; ++round) {
     const Weights<Block> w(ragged(33), some_depth<Block>());
-    check_panel<Block, float>(w, std::min<long>(w.n, MicroKernel<float>::cols));
-    check_panel<Block, cpu::PackedAs<bf16>>(w, std::min<long>(w.n, MicroKernel<cpu::PackedAs<bf16>>::cols));
+    for (const bool panels : {false, true}) {
+      check_panel<Block, float>(w, panels);
+      check_panel<Block, cpu::PackedAs<bf16>>(w, panels);
+    }
     check_exact_rows<Block, float>(w);
     check_exact_rows<Block, bf16>(w);
     bool exact = true;
     for (int i = 0; i < 200; ++i) {
       const long n = std::min(ragged(cpu::Packet::lanes), w.k), first = ragged(w.k - n + 1) - 1;
-      float got[cpu::Packet::lanes];
-      store(got, cpu::load_block(w.blocks.data(), first, n));
-      for (long e = 0; e < cpu::Packet::lanes; ++e) exact = exact && got[e] == (e < n ? w.element[to_size(first + e)] : 0.f);
+      for (const bool panels : {false, true}) {
+        float got[cpu::Packet::lanes];
+        const auto columns = w.columns(panels);
+        store(got, load_along(columns.column(0) + first, 1, n));
+        for (long e = 0; e < cpu::Packet::lanes; ++e) exact = exact && got[e] == (e < n ? w.element[to_size(first + e)] : 0.f);
+        store(got, load_along(columns.column(0) + first, columns.step, std::min(n, w.n)));
+        for (long e = 0; e < std::min(n, w.n); ++e) exact = exact && got[e] == w.element[to_size(e * w.k + first)];
+      }
     }
     CHECK(exact);
   }
@@ -264,28 +298,25 @@ TEST_CASE("rows are quantised as documented") {
         default: break;
       }
     }
-    Aligned<std::byte> row(QuantizedRow::bytes(k));
-    QuantizedRow::quantize(x.data(), k, row.p);
-    std::vector<float> back(to_size(k));
-    QuantizedRow::dequantize(row.p, k, back.data());
+    std::vector<DigitGroup> groups(to_size(k / 32 * 3));
+    cpu::quantize_row_digits(x.data(), k, groups.data(), 3);
     bool as_documented = true, close = true;
     for (long g = 0; g < k / 32; ++g) {
+      const DigitGroup& group = groups[to_size(g * 3)];
       float m = 0;
       for (long i = g * 32; i < g * 32 + 32; ++i) m = std::max(m, std::fabs(x[to_size(i)]));
       const bool vanishes = m < 0x1p-100f;
       const float scale = vanishes ? 0.f : m / 127.f, inverse = vanishes ? 0.f : 127.f / m;
       int sums[2] = {};
-      as_documented = as_documented && QuantizedRow::scales(row.p, k)[QuantizedRow::lane(g)] == scale;
+      as_documented = as_documented && group.scale == scale;
       for (long i = g * 32; i < g * 32 + 32; ++i) {
         const float digit = std::nearbyint(x[to_size(i)] * inverse);
         sums[i % 32 / 16] += static_cast<int>(digit);
-        as_documented = as_documented && QuantizedRow::digits(row.p)[QuantizedRow::place(i)] == digit && back[to_size(i)] == scale * digit;
-        close = close && std::fabs(back[to_size(i)] - x[to_size(i)]) <= (0.5 + 0x1p-15) * std::max(m / 127., 0x1p-99);
+        as_documented = as_documented && group.digit[i % 32] == digit;
+        close = close && std::fabs(scale * digit - x[to_size(i)]) <= (0.5 + 0x1p-15) * std::max(m / 127., 0x1p-99);
       }
-      as_documented = as_documented &&
-                      QuantizedRow::sums(row.p, k)[QuantizedRow::lane(g)] == scale * static_cast<float>(sums[0] + sums[1]) &&
-                      QuantizedRow::half_sums(row.p, k)[2 * QuantizedRow::lane(g)] == sums[0] &&
-                      QuantizedRow::half_sums(row.p, k)[2 * QuantizedRow::lane(g) + 1] == sums[1];
+      as_documented = as_documented && group.scaled_sum == scale * static_cast<float>(sums[0] + sums[1]) &&
+                      group.minus_sum == -(sums[0] + sums[1]) && group.minus_low_sum == -sums[0] && group.minus_high_sum == -sums[1];
     }
     CHECK(as_documented);
     CHECK(close);

@@ -9,12 +9,14 @@ using namespace weft;
 
 namespace {
 
-CompiledModel entry(const std::string& name, const DecoderDims& dims, bool has_qkv_bias = true, DType format = DType::bf16) {
+CompiledModel entry(const std::string& name, const DecoderDims& dims, bool has_qkv_bias = true, DType format = DType::bf16,
+                    std::optional<DType> cache = std::nullopt) {
   CompiledModel model;
   model.name = name;
   model.dims = dims;
   model.has_qkv_bias = has_qkv_bias;
   model.format = format;
+  model.cache = cache.value_or(usual_cache(format));
   return model;
 }
 const std::vector<CompiledModel> compiled = {
@@ -23,24 +25,13 @@ const std::vector<CompiledModel> compiled = {
     entry("any 64 in f32", Qwen2Runtime<64>::dims, true, DType::f32),
     entry("any 128", Qwen2Runtime<128>::dims),
     entry("no bias", Qwen2Runtime<64>::dims, false),
+    entry("any 64 in blocks, cache in q8_0", Qwen2Runtime<64>::dims, true, DType::any_block, DType::q8_0),
+    entry("any 64 in blocks", Qwen2Runtime<64>::dims, true, DType::any_block),
+    entry("small in blocks", Qwen2_5_0_5B::dims, true, DType::any_block),
 };
-ModelConfig config_of(const DecoderDims& d) {
-  ModelConfig c;
-  c.model_type = "qwen2";
-  c.hidden = d.hidden;
-  c.intermediate = d.intermediate;
-  c.layers = d.layers;
-  c.heads = d.heads;
-  c.kv_heads = d.kv_heads;
-  c.vocab = d.vocab;
-  c.head_dim = d.head_dim;
-  c.tied = d.tied;
-  c.qkv_bias = true;
-  return c;
-}
-std::string chosen(const ModelConfig& config, DType format = DType::bf16) {
+std::string chosen(const ModelConfig& config, DType format = DType::bf16, std::optional<DType> cache = std::nullopt) {
   try {
-    return choose_model(compiled, config, format).name;
+    return choose_model(compiled, config, format, cache).name;
   } catch (const Error& error) {
     return error.what();
   }
@@ -49,7 +40,7 @@ std::string chosen(const ModelConfig& config, DType format = DType::bf16) {
 }  // namespace
 
 TEST_CASE("a type with exactly these sizes is preferred") {
-  auto config = config_of(Qwen2_5_0_5B::dims);
+  auto config = qwen2_config_of(Qwen2_5_0_5B::dims);
   CHECK(chosen(config) == "small");
   CHECK(chosen(config, DType::f32) == "any 64 in f32");
   config.vocab += 8;
@@ -57,13 +48,25 @@ TEST_CASE("a type with exactly these sizes is preferred") {
   config.vocab -= 8;
   config.tied = false;
   CHECK(chosen(config) == "any 64");
-  CHECK(chosen(config_of(Qwen2_5_7B::dims)) == "any 128");
+  CHECK(chosen(qwen2_config_of(Qwen2_5_7B::dims)) == "any 128");
   config.qkv_bias = false;
   CHECK(chosen(config) == "no bias");
 }
 
+TEST_CASE("keys and values are kept as usual or as asked for, sizes at run time rather than in another format") {
+  const auto config = qwen2_config_of(Qwen2_5_0_5B::dims);
+  CHECK(chosen(config, DType::any_block) == "small in blocks");
+  CHECK(chosen(config, DType::any_block, DType::bf16) == "small in blocks");
+  CHECK(chosen(config, DType::any_block, DType::q8_0) == "any 64 in blocks, cache in q8_0");
+  CHECK(chosen(config, DType::f32, DType::f32) == "any 64 in f32");
+  CHECK(chosen(config, DType::any_block, DType::f16) ==
+        "keys and values in f16 beside weights in block formats: expected one of those that are compiled in: bf16, q8_0");
+  CHECK(chosen(config, DType::f32, DType::q8_0) ==
+        "keys and values in q8_0 beside weights in f32: expected one of those that are compiled in: f32");
+}
+
 TEST_CASE("what no type computes is refused by its field") {
-  auto config = config_of(Qwen2_5_0_5B::dims);
+  auto config = qwen2_config_of(Qwen2_5_0_5B::dims);
   SUBCASE("head_dim") {
     config.head_dim = 96;
     CHECK(chosen(config) ==
@@ -80,7 +83,7 @@ TEST_CASE("what no type computes is refused by its field") {
 }
 
 TEST_CASE("a config that does not fit the type is refused with every field") {
-  auto config = config_of(Qwen2_5_0_5B::dims);
+  auto config = qwen2_config_of(Qwen2_5_0_5B::dims);
   CHECK_NOTHROW(check_dims("M", Qwen2_5_0_5B::dims, config));
   config.hidden = 1024;
   config.layers = 12;

@@ -3,6 +3,8 @@
 
 #include "../support/small_checkpoint.hpp"
 
+#include <fstream>
+
 #include <weft/generate/weights.hpp>
 #include <weft/models/qwen2.hpp>
 
@@ -142,6 +144,92 @@ TEST_CASE("weights without a checkpoint are made tensor by tensor, a tied head o
   CHECK(weights.head_is_tied());
   const auto untied = Weights::make(table(), {embedding, head, false}, fill);
   CHECK(data(untied, head) != data(untied, embedding));
+}
+
+namespace {
+
+// A model whose matrices have whole blocks: every tensor is a piece of one file of random bytes.
+struct SmallBlocks {
+  static constexpr DecoderDims dims = {
+      .hidden = 64, .intermediate = 96, .layers = 1, .heads = 2, .kv_heads = 1, .vocab = 48, .head_dim = 64, .tied = true};
+  TemporaryDirectory directory;
+  std::vector<std::byte> bytes;
+
+  explicit SmallBlocks(long size) : bytes(static_cast<std::size_t>(size)) {
+    std::mt19937 random(1);
+    for (auto& b : bytes) b = static_cast<std::byte>(random());
+    std::ofstream(directory.path() / "blob", std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  }
+  // the tensors of the table in turn; q_proj with the rows of its heads in the order of llama.cpp
+  TensorSource source(const ParameterTable& table) const {
+    auto file = std::make_shared<const MappedFile>(directory.path() / "blob");
+    TensorSource source(file->path(), file, {file.get()});
+    std::size_t at = 0;
+    for (int r = 0; r < table.rows; ++r) {
+      const ParameterRow& row = table.row[r];
+      if (row.role != Role::parameter || text_of(row.path) == head) continue;
+      const DType format = row.dtype == DType::any_block ? DType::q8_0 : row.dtype;
+      const auto size = static_cast<std::size_t>(bytes_for(format, row.size()));
+      const std::string name = checkpoint_name(text_of(row.path), 0);
+      source.add({name, file.get(), name_of(format), format, std::vector<std::uint64_t>(row.extent, row.extent + row.rank),
+                  file->bytes().subspan(at, size), is_query(name) ? 64 : 0});
+      at += size;
+    }
+    return source;
+  }
+  static bool is_query(const std::string& name) { return name.find("q_proj.weight") != name.npos; }
+};
+
+// is row `r` of a matrix in panels this one?
+bool is_row(const std::byte* panels, long r, const std::byte* row, long blocks) {
+  for (long b = 0; b < blocks; ++b) {
+    const q8_0 block = Panel<q8_0>::take(panels + (r / panel_rows * blocks + b) * Panel<q8_0>::record, static_cast<int>(r % panel_rows));
+    if (std::memcmp(&block, row + b * static_cast<long>(sizeof block), sizeof block) != 0) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("matrices in blocks that are multiplied are put into panels") {
+  const auto rows = Qwen2Runtime<64>::parameters<Stored<any_block>>(SmallBlocks::dims);
+  const SmallBlocks model(400'000);
+  const auto weights = Weights::load(model.source(rows), rows, {embedding, head, true});
+  const auto found = model.source(rows);
+  long matrices = 0;
+  for (int r = 0; r < rows.rows; ++r) {
+    const ParameterRow& row = rows.row[r];
+    if (row.role != Role::parameter) continue;
+    const std::string name = checkpoint_name(text_of(row.path), 0);
+    CAPTURE(name);
+    const std::byte* file = found.find(name == head ? embedding : name)->data.data();
+    if (row.rank < 2) {
+      CHECK(weights.layout(r, 0) == RowLayout::plain);
+      CHECK(std::memcmp(weights.data(r, 0), file, static_cast<std::size_t>(bytes_for(row.dtype, row.size()))) == 0);
+      continue;
+    }
+    ++matrices;
+    CHECK(weights.layout(r, 0) == RowLayout::panels);
+    const long length = row.extent[row.rank - 1], count = row.size() / length, bytes = bytes_for(DType::q8_0, length);
+    bool same = true;
+    for (long i = 0; i < count; ++i) {
+      const long in_file = SmallBlocks::is_query(name) ? i / 64 * 64 + i % 32 * 2 + i % 64 / 32 : i;
+      same = same && is_row(weights.data(r, 0), i, file + in_file * bytes, length / 32);
+    }
+    CHECK(same);
+  }
+  CHECK(matrices == 9);
+  const auto plain = Weights::load(model.source(rows), rows, {embedding, head, true}, {}, {.panels = false});
+  CHECK(plain.layout(rows.find(Name(embedding.c_str())), 0) == RowLayout::plain);
+  CHECK(data(weights, head) == data(weights, embedding));
+
+  const auto fill = [&](const ParameterRow& row, long, std::span<std::byte> bytes) {  // the same without a file
+    std::memcpy(bytes.data(), found.find(checkpoint_name(text_of(row.path), 0))->data.data(), bytes.size());
+  };
+  const auto made = Weights::make(rows, {embedding, head, true}, fill, {DType::q8_0});
+  CHECK(std::memcmp(data(made, head), data(weights, head), static_cast<std::size_t>(bytes_for(DType::q8_0, 48 * 64))) == 0);
+  CHECK(std::memcmp(data(made, up), data(weights, up), static_cast<std::size_t>(bytes_for(DType::q8_0, 96 * 64))) == 0);
 }
 
 TEST_CASE("misfits are collected: file, tensor, expected, found") {

@@ -67,3 +67,28 @@ TEST_CASE("tensors in blocks") {
   CHECK_THROWS_WITH_AS(bind_dense(b, leaf_number<EmbedProgram<Half, Stored<any_block>>>("model.embed_tokens.weight"), nullptr, DType::q4_k),
                        "operand model.embed_tokens.weight: its rows have 896 elements; q4_k stores blocks of 256", Error);
 }
+
+TEST_CASE("which tensors may lie in panels") {
+  using Layer = LayerProgram<Half, Stored<q8_0, float, q8_0>>;
+  using Embed = EmbedProgram<Half, Stored<any_block>>;
+  CHECK(contracts_with<Layer>(leaf_number<Layer>("model.layers.#.mlp.down_proj.weight")));
+  CHECK_FALSE(contracts_with<Layer>(leaf_number<Layer>("model.layers.#.input_layernorm.weight")));
+  CHECK_FALSE(contracts_with<Embed>(leaf_number<Embed>("model.embed_tokens.weight")));
+
+  const auto bind = [](auto program, const char* path, DType format) {
+    using P = decltype(program);
+    Binding<P> b;
+    change_extent(b, "token", 3);
+    change_extent(b, "key", 35);
+    bind_dense(b, leaf_number<P>(path), nullptr, format, RowLayout::panels);
+    return b.view[leaf_number<P>(path)].panel_row;
+  };
+  CHECK(bind(Layer{}, "model.layers.#.mlp.gate_proj.weight", DType::q8_0) == 896);
+  CHECK_THROWS_WITH_AS(bind(Layer{}, "model.layers.#.input_layernorm.weight", DType::f32),
+                       "operand model.layers.#.input_layernorm.weight: panels are for formats in blocks, found f32", Error);
+  using Rows = in_blocks::Of<q8_0>::Rows;
+  static_assert(in_blocks::Of<q8_0>::Row::extent % panel_rows == 0);
+  CHECK(bind(Rows{}, "table", DType::q8_0) == 256);
+  using Few = in_blocks::Of<q8_0, 256, 40>::ExactF32;
+  CHECK_THROWS_WITH_AS(bind(Few{}, "gate", DType::q8_0), "operand gate: panels have 16 rows each, found 40 rows", Error);
+}

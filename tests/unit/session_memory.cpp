@@ -20,9 +20,10 @@ void* counted(std::size_t bytes, std::size_t alignment) {
 
 void* operator new(std::size_t bytes) { return counted(bytes, alignof(std::max_align_t)); }
 void* operator new(std::size_t bytes, std::align_val_t alignment) { return counted(bytes, static_cast<std::size_t>(alignment)); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+// not inlined: beside a call of new that is not inlined either, g++ would take free() for a mistake
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
 
 using namespace weft;
@@ -36,18 +37,7 @@ struct Small : Qwen2<SmallCheckpoint::dims> {
 
 std::unique_ptr<LanguageModel> small_model() {
   const SmallCheckpoint checkpoint(Small::parameters());
-  ModelConfig config;
-  config.model_type = "qwen2";
-  config.hidden = Small::dims.hidden;
-  config.intermediate = Small::dims.intermediate;
-  config.layers = Small::dims.layers;
-  config.heads = Small::dims.heads;
-  config.kv_heads = Small::dims.kv_heads;
-  config.head_dim = Small::dims.head_dim;
-  config.vocab = Small::dims.vocab;
-  config.tied = Small::dims.tied;
-  config.qkv_bias = true;
-  config.rms_norm_eps = 1e-6;
+  ModelConfig config = qwen2_config_of(Small::dims);
   config.rope_theta = 1e4;
   config.window = {0, 5};
   return load_model(compiled_model<Small, Stored<bf16>>(), config, Checkpoint::open(checkpoint.write()), 2);

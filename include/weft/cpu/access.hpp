@@ -1,8 +1,9 @@
 // access: from axes to memory. Which axes a kernel loops over and in what order, where a leaf or a store lies for a position of these axes, and
 // loads and stores of packets along one axis (the lane axis).
 #pragma once
-#include <weft/cpu/block_load.hpp>
+#include <weft/cpu/block_elements.hpp>
 #include <weft/plan/binding.hpp>
+#include <weft/plan/loops.hpp>
 
 namespace weft::cpu {
 
@@ -13,11 +14,6 @@ template <class P> struct Index {
   long at[Binding<P>::axes ? Binding<P>::axes : 1] = {};
   WEFT_INLINE long& operator[](int a) { return at[a]; }
   WEFT_INLINE long operator[](int a) const { return at[a]; }
-};
-
-struct AxisList {
-  short axis[8]{};
-  int count = 0;
 };
 
 // ---- extents
@@ -48,49 +44,20 @@ WEFT_INLINE void decode(const Binding<P>& b, long flat, Index<P>& index) {
 }
 
 // ---- Where elements lie. Those of a plain format have addresses; those in blocks are counted from the beginning of the tensor.
-template <class Block> struct BlockElements {
-  const std::byte* blocks;
-  long first = 0;
-  WEFT_INLINE BlockElements operator+(long n) const { return {blocks, first + n}; }
-  // at the beginning of a block
-  WEFT_INLINE const Block* block() const {
-    return reinterpret_cast<const Block*>(blocks + first / block_elements(dtype_of<Block>) * static_cast<long>(sizeof(Block)));
-  }
-};
-struct AnyBlockElements {
-  const std::byte* blocks;
-  DType format;
-  long first = 0;
-  WEFT_INLINE AnyBlockElements operator+(long n) const { return {blocks, format, first + n}; }
-  template <class Block> WEFT_INLINE BlockElements<Block> in() const { return {blocks, first}; }
-};
 template <class T> using Elements =
     std::conditional_t<std::is_same_v<T, any_block>, AnyBlockElements, std::conditional_t<BlockFormat<T>, BlockElements<T>, T*>>;
 template <class T> WEFT_INLINE Elements<T> elements_of(const View& v) {
   if constexpr (std::is_same_v<T, any_block>)
-    return {static_cast<const std::byte*>(v.data), v.format};
+    return {static_cast<const std::byte*>(v.data), v.format, v.panel_row};
   else if constexpr (BlockFormat<T>)
-    return {static_cast<const std::byte*>(v.data)};
+    return {static_cast<const std::byte*>(v.data), v.panel_row};
   else
     return static_cast<T*>(v.data);
 }
 
 // n elements along a step, the other lanes 0; one element
 template <class T> WEFT_INLINE Packet load_along(const T* p, long step, long n) { return step == 1 ? load(p, n) : gather(p, step, n); }
-template <class Block> Packet load_along(BlockElements<Block> p, long step, long n) {
-  if (n > Packet::lanes) n = Packet::lanes;
-  const Block* blocks = reinterpret_cast<const Block*>(p.blocks);
-  if (step == 1) return load_block(blocks, p.first, n);
-  alignas(64) float t[Packet::lanes] = {};
-  for (long i = 0; i < n; ++i) t[i] = load_block(blocks, p.first + i * step, 1).v[0];
-  return load(t);
-}
-inline Packet load_along(AnyBlockElements p, long step, long n) {
-  return with_block(p.format, [&](auto block) { return load_along(p.in<decltype(block)>(), step, n); });
-}
 template <class T> WEFT_INLINE float element_at(const T* p) { return to_float(*p); }
-template <class Block> float element_at(BlockElements<Block> p) { return load_along(p, 1, 1).v[0]; }
-inline float element_at(AnyBlockElements p) { return load_along(p, 1, 1).v[0]; }
 
 // ---- where a leaf (a node of the plan) or a store lies
 template <class P, int number, bool is_store> struct Access {
@@ -119,22 +86,11 @@ template <class P, int number, bool is_store> struct Access {
     if constexpr (f.times[1] >= 0) k *= extent_of<P, f.times[1]>(b);
     return k;
   }
-  // the offset of an element is a sum of addends, one for each summand of each dimension
-  struct Addend {
-    short dimension = 0, axis = Term::no_axis;
-    Factor factor;
-  };
-  struct Addends {
-    Addend of[rank * (IndexForm::capacity + 1) + 1];
-    int count = 0;
-  };
   static constexpr Addends addends = [] {
-    Addends a;
-    for (int d = 0; d < rank; ++d) {
-      if (form(d).constant) a.of[a.count++] = {static_cast<short>(d), Term::no_axis, Factor{form(d).constant}};
-      for (int t = 0; t < form(d).summands; ++t) a.of[a.count++] = {static_cast<short>(d), form(d).term[t].axis, form(d).term[t].factor};
-    }
-    return a;
+    if constexpr (is_store)
+      return addends_of(plan.store[number]);
+    else
+      return addends_of(plan.node[number]);
   }();
   template <int i> WEFT_INLINE static long weight(const Binding<P>& b) {  // what one step along the addend's axis moves
     constexpr Addend a = addends.of[i];
@@ -188,44 +144,6 @@ template <class P, int number, bool is_store> struct Access {
 };
 template <class P, int node> using LeafAccess = Access<P, node, false>;
 template <class P, int store> using StoreAccess = Access<P, store, true>;
-
-// ---- the order of loops: the axes of a set, outermost first, as they lie in a leaf or a store
-template <class Plan, class Reference> constexpr AxisList ordered(const Plan& plan, Mask set, const Reference& reference) {
-  AxisList list;
-  long weight[max_axes]{};
-  for (int a = 0; a < plan.axes; ++a) {
-    weight[a] = 1L << 60;  // an axis that the reference lacks is outermost
-    for (int d = 0; d < reference.rank; ++d)
-      if (const int f = reference.at[d].factor_of(a); f != 0)
-        weight[a] = (static_cast<long>(reference.rank - d) << 40) + (f < 0 ? 1L << 39 : f);
-  }
-  for (Mask left = set; left;) {
-    int outermost = -1;
-    for (int a = 0; a < plan.axes; ++a)
-      if ((left & bit(a)) && (outermost < 0 || weight[a] > weight[outermost])) outermost = a;
-    list.axis[list.count++] = static_cast<short>(outermost);
-    left &= ~bit(outermost);
-  }
-  return list;
-}
-// a leaf below a node by which axes may be ordered: the first whose last dimension runs along one of them, else the first that has any
-template <class Plan> constexpr int reference_leaf(const Plan& plan, int node, Mask set, bool strict) {
-  const Node& n = plan.node[node];
-  if (n.kind == NodeKind::leaf || n.kind == NodeKind::gather) {
-    Mask used = 0;
-    for (int d = 0; d < n.rank; ++d) used |= n.at[d].axes();
-    const bool inner = n.rank > 0 && (n.at[n.rank - 1].axes() & set);
-    if (strict ? inner : (used & set) != 0) return node;
-  }
-  for (int k = 0; k < n.operands; ++k)
-    if (const int r = reference_leaf(plan, n.operand[k], set, strict); r >= 0) return r;
-  return -1;
-}
-template <class Plan> constexpr AxisList ordered_below(const Plan& plan, Mask set, int node) {
-  int r = reference_leaf(plan, node, set, true);
-  if (r < 0) r = reference_leaf(plan, node, set, false);
-  return r < 0 ? ordered(plan, set, Node{}) : ordered(plan, set, plan.node[r]);
-}
 
 // ---- packets along the lane axis
 template <class T> WEFT_INLINE void store_along(T* p, long step, Packet v, long n) {

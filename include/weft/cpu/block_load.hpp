@@ -1,5 +1,5 @@
-// block_load: elements of quantised rows as packets of floats. For maps that read a few of them (the rows of an embedding); contractions expand
-// whole blocks.
+// block_load: elements of quantised rows as packets of floats. For maps that read a few of them (the rows of an embedding); contractions
+// expand whole blocks.
 #pragma once
 #include <weft/core/quantize.hpp>
 #include <weft/cpu/simd.hpp>

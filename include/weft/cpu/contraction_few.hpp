@@ -15,8 +15,9 @@ template <class P, int k> struct ContractionOfFewRows {
   template <int l> using LeftOperand = typename Facts::template LeftOperand<l>;
   using Chunk = typename Facts::Chunk;
   using Invariants = ColumnInvariants<P, k>;
+  // Several weights are read by turns: the longer a chunk's piece of each, the less the changes cost. Smaller chunks balance better.
   struct Width {
-    template <int g> static constexpr long columns = 32;
+    template <int g> static constexpr long columns = contractions<g> > 1 ? 128 : 32;
   };
 
   static bool suits(const Binding<P>& b) {
@@ -30,7 +31,9 @@ template <class P, int k> struct ContractionOfFewRows {
     float* accumulators;  // [row][contraction][run][column]
     float* invariants;    // of each row
   };
-  static long row_size(long n) { return round_up(std::max(n, QuantizedRow::bytes(n) / static_cast<long>(sizeof(float))), 64); }
+  // digits take less than the floats that they stand for
+  static long row_size(long n) { return round_up(n, 64); }
+  static_assert(sizeof(DigitGroup) <= DigitGroup::elements * sizeof(float));
   static Layout layout(const Binding<P>& b, int threads, int thread, Arena& arena) {
     Layout w{};
     const long longest = Facts::longest_row(b);
@@ -57,26 +60,36 @@ template <class P, int k> struct ContractionOfFewRows {
       using L = LeftOperand<l>;
       using E = typename L::FewElement;
       Index<P> index = start;
-      const void* last = nullptr;  // rows are computed in groups; the last one fills up its group
-      for (long r = 0; r < most_rows; ++r) {
-        if (r >= count) {
-          left[l][r] = last;
-          continue;
+      float* rows = w.rows + l * most_rows * longest;
+      if constexpr (L::in_digits) {
+        auto* groups = reinterpret_cast<DigitGroup*>(rows);
+        const long side_by_side = FewRows<E, any_block>::stride(count);
+        if (side_by_side > count) std::memset(static_cast<void*>(groups), 0, static_cast<std::size_t>(most_rows * longest) * sizeof(float));
+        for (long r = 0; r < count; ++r) {
+          decode<P, Facts::rows>(b, r, index);
+          evaluate_digits<P, L::node, L::depth, StatisticsOf<P, k, l>::list>(b, index, w.rows + kernel.lefts * most_rows * longest,
+                                                                             groups + r, side_by_side);
         }
-        decode<P, Facts::rows>(b, r, index);
-        const void* here = nullptr;
-        if constexpr (plan.node[L::node].kind == NodeKind::leaf && std::is_same_v<E, typename type_of<plan.node[L::node].dtype>::type>)
-          here = in_place<P, L::node, L::depth>(b, index);
-        if (!here) {
-          E* staged = reinterpret_cast<E*>(w.rows + (l * most_rows + r) * longest);
-          if constexpr (L::in_digits)
-            evaluate_digits<P, L::node, L::depth, StatisticsOf<P, k, l>::list>(b, index, w.rows + kernel.lefts * most_rows * longest,
-                                                                               staged);
-          else  // rounds nothing: a row that is multiplied in bf16 is made of bf16 numbers
+        for (const void*& row : left[l]) row = groups;
+      } else {
+        const void* last = nullptr;  // rows are computed in groups; the last one fills up its group
+        for (long r = 0; r < most_rows; ++r) {
+          if (r >= count) {
+            left[l][r] = last;
+            continue;
+          }
+          decode<P, Facts::rows>(b, r, index);
+          const void* here = nullptr;
+          if constexpr (plan.node[L::node].kind == NodeKind::leaf && std::is_same_v<E, typename type_of<plan.node[L::node].dtype>::type>)
+            here = in_place<P, L::node, L::depth>(b, index);
+          if (!here) {
+            E* staged = reinterpret_cast<E*>(rows + r * longest);
+            // rounds nothing: a row that is multiplied in bf16 is made of bf16 numbers
             evaluate_row<P, L::node, L::depth, StatisticsOf<P, k, l>::list>(b, index, staged);
-          here = staged;
+            here = staged;
+          }
+          left[l][r] = last = here;
         }
-        left[l][r] = last = here;
       }
     });
     if constexpr (Invariants::all.count > 0) {

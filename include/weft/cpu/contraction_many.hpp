@@ -4,7 +4,8 @@
 //
 // What lies where: a block of right panels (strip_block_bytes) stays in the second-level cache while the rows of a part pass; left panels
 // and the rest of the strip stream from the caches beyond. Where k is cut into blocks, the accumulators wait in memory in f32, so the
-// blocks do not show in the sums: every sum runs over k from the first to the last, whatever the blocks.
+// blocks do not show in the sums: every sum runs over k from the first to the last, whatever the blocks. The columns of a thread's next strip
+// are fetched from memory while it multiplies.
 #pragma once
 #include <weft/cpu/contraction_facts.hpp>
 #include <weft/cpu/strips.hpp>
@@ -116,21 +117,23 @@ template <class P, int k> struct ContractionOfManyRows {
   };
   static void all_strips(const Binding<P>& b, Worker& worker, const Layout& w, const Index<P>& start, RowBlock rows) {
     const long strips = Facts::template all_chunks<Width>(b), parts = rows.parts();
-    const auto take_parts = [&](long s, int owner) {
+    const auto take_parts = [&](long s, int owner, const ColumnsAhead& soon) {
       Facts::template with_chunk<Width>(b, s, [&](auto g, long number) {
         for (long part = w.strips[s].take(parts); part < parts; part = w.strips[s].take(parts))
-          multiply_part<g>(b, w, start, rows, part, number, w.right + owner * w.right_bytes);
+          multiply_part<g>(b, w, start, rows, part, number, w.right + owner * w.right_bytes, soon);
       });
     };
     for (long s = worker.next(); s < strips; s = worker.next()) {
       Facts::template with_chunk<Width>(
           b, s, [&](auto g, long number) { pack_strip<g>(b, w, start, number, w.right + worker.number() * w.right_bytes); });
       w.strips[s].open(worker.number());
-      take_parts(s, worker.number());
+      ColumnsAhead soon;  // of the strip that will probably be this thread's next
+      Facts::template with_chunk<Width>(b, s + worker.count(), [&](auto g, long number) { soon = columns_ahead<g>(b, start, number); });
+      take_parts(s, worker.number(), soon);
     }
     // nobody packs over panels from here on: a thread takes a new strip only as long as there are some
     for (long s = strips; s-- > 0;)
-      if (const int owner = w.strips[s].owner(); w.strips[s].has(parts)) take_parts(s, owner);
+      if (const int owner = w.strips[s].owner(); w.strips[s].has(parts)) take_parts(s, owner, {});
   }
 
   // ---- packing
@@ -194,6 +197,47 @@ template <class P, int k> struct ContractionOfManyRows {
     });
   }
 
+  // ---- columns that are packed soon, where they lie in memory: pieces, of which each tile of rows fetches a share
+  struct ColumnsAhead {
+    static constexpr int most = 4;
+    Ahead piece[most];
+    int count = 0;
+    Ahead share(long number, long shares) const {
+      if (count == 0) return {};
+      constexpr long line = 64;
+      const long turn = number * count;
+      const Ahead& p = piece[turn / shares];
+      const long lines = (p.bytes + line - 1) / line, from = turn % shares * lines / shares,
+                 to = std::min((turn % shares + count) * lines / shares, lines);
+      return {static_cast<const std::byte*>(p.first) + from * line, (to - from) * line};
+    }
+  };
+  // of plain leaves whose columns follow each other
+  template <int g> static ColumnsAhead columns_ahead(const Binding<P>& b, const Index<P>& start, long number) {
+    using C = Columns<P, k, g>;
+    Index<P> index = start;
+    const Chunk c = Facts::template begin_chunk<Width, g>(b, number, index);
+    index[C::inner] = c.first;
+    ColumnsAhead ahead;
+    unroll<contractions<g>>([&](auto i) { add_columns<g, i>(b, index, c, ahead); });
+    return ahead;
+  }
+  template <int g, int i> static void add_columns(const Binding<P>& b, Index<P> index, const Chunk& c, ColumnsAhead& ahead) {
+    constexpr int contraction = kernel.segment[g].contraction[i], right = Operands<P, contraction>::right;
+    if constexpr (plan.node[right].kind == NodeKind::leaf && !is_block(plan.node[right].dtype)) {
+      using C = Columns<P, k, g>;
+      using A = LeafAccess<P, right>;
+      const long depth = LeftOf<g, i>::k_of(b);
+      if (right_layout<P, contraction, C::inner, LeftOf<g, i>::depth>(b) != RightLayout::depth_contiguous ||
+          A::template step<C::inner>(b) != depth)
+        return;
+      for (long o = 0; o < c.runs && ahead.count < ColumnsAhead::most; ++o) {
+        decode<P, C::list, C::outer, C::last>(b, o, index);
+        ahead.piece[ahead.count++] = {A::data(b) + A::offset(b, index), c.length * depth * static_cast<long>(sizeof(typename A::T))};
+      }
+    }
+  }
+
   // ---- multiplying
   // k values of a block, such that `panels` right panels of that depth take strip_block_bytes at most
   template <class L> static long depth_of_block(long depth, long panels) {
@@ -204,7 +248,7 @@ template <class P, int k> struct ContractionOfManyRows {
     return blocks > 1 ? round_up((depth + blocks - 1) / blocks, unit) : depth;
   }
   template <int g> [[gnu::noinline]] static void multiply_part(const Binding<P>& b, const Layout& w, const Index<P>& start, RowBlock block,
-                                                               long part, long number, const std::byte* right) {
+                                                               long part, long number, const std::byte* right, const ColumnsAhead& soon) {
     Index<P> index = start;
     const Chunk c = Facts::template begin_chunk<Width, g>(b, number, index);
     const long panels = c.runs * ((c.length + tile_columns - 1) / tile_columns), row_size = contractions<g> * c.runs * c.padded;
@@ -219,15 +263,21 @@ template <class P, int k> struct ContractionOfManyRows {
       using Last = Epilogue<P, k, g>;
       const long first = block.first + tile * tile_rows;
       Last::template prefetch<Facts::rows>(b, index, first, count, c.first, c.length);
-      multiply_tiles<g>(b, w, tile, count, c, right);
+      multiply_tiles<g>(b, w, tile, count, c, right, [&](long r) { return soon.share(tile + r / tile_rows, block.tiles()); });
       const float* invariants = w.invariants + tile * tile_rows * Invariants::row_size(b);
       Last::template run_rows<Facts::rows>(b, index, first, count, Block{w.accumulators, c.runs, c.padded, 0, 0, invariants}, row_size,
                                            c.first, c.length);
     }
   }
-  // the accumulators of `count` rows from the first of `tile` on
-  template <int g>
-  static void multiply_tiles(const Binding<P>& b, const Layout& w, long tile, long count, const Chunk& c, const std::byte* right) {
+  // contraction i is the first of a tile that reads its left panel
+  template <int g> static constexpr bool reads_left_first(int i) {
+    for (int j = 0; j < i; ++j)
+      if (kernel.segment[g].left_of[j] == kernel.segment[g].left_of[i]) return false;
+    return true;
+  }
+  // the accumulators of `count` rows from the first of `tile` on; soon(r): what else the tile at row r fetches
+  template <int g, class Soon> static void multiply_tiles(const Binding<P>& b, const Layout& w, long tile, long count, const Chunk& c,
+                                                          const std::byte* right, Soon soon) {
     const long panels = (c.length + tile_columns - 1) / tile_columns, row_size = contractions<g> * c.runs * c.padded;
     unroll<contractions<g>>([&](auto i) {
       constexpr int l = kernel.segment[g].left_of[i];
@@ -238,17 +288,23 @@ template <class P, int k> struct ContractionOfManyRows {
       for (long at = 0; at < depth; at += block) {
         const long length = std::min(block, depth - at), left_at = L::Kernel::left_size(at),
                    right_at = at == 0 ? 0 : L::Kernel::right_size(at);
-        for (long r = 0; r < count; r += tile_rows)
+        for (long r = 0; r < count; r += tile_rows) {
+          const E* panel = left + r / tile_rows * L::Kernel::left_size(depth) + left_at;
+          const E* next = r + tile_rows < count ? panel + L::Kernel::left_size(depth)
+                          : at + block < depth  ? left + L::Kernel::left_size(at + block)
+                                                : panel - left_at + L::Kernel::left_size(depth);
           for (long o = 0; o < c.runs; ++o)
             for (long p = 0; p < panels; ++p) {
-              const E* panel = left + r / tile_rows * L::Kernel::left_size(depth) + left_at;
-              Ahead below;  // the left panel of the next tile, beginning with the first use of this one
-              if (o == 0 && p == 0)
-                below = {panel + L::Kernel::left_size(depth), L::Kernel::left_size(length) * static_cast<long>(sizeof(E))};
+              Ahead ahead;  // the next left panel, beginning with the first use of this one; then a share of what is packed soon
+              if (o == 0 && p == 0 && (reads_left_first<g>(i) || block < depth))
+                ahead = {next, L::Kernel::left_size(length) * static_cast<long>(sizeof(E))};
+              else if (at == 0)
+                ahead = soon(r);
               L::Kernel::tile(static_cast<int>(std::min<long>(tile_rows, count - r)), panel,
                               reinterpret_cast<const E*>(right + (o * panels + p) * size) + right_at, length,
-                              w.accumulators + r * row_size + (i * c.runs + o) * c.padded + p * tile_columns, row_size, at > 0, below);
+                              w.accumulators + r * row_size + (i * c.runs + o) * c.padded + p * tile_columns, row_size, at > 0, ahead);
             }
+        }
       }
       right += c.runs * panels * size;
     });

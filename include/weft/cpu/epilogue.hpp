@@ -172,7 +172,7 @@ template <class P, int k, int g> struct Epilogue {
     using Row = WithInvariants<P, lane, Held, roots>;
     held.at = base;
     const Row row(b, index, held);
-    RunWriters<P, segment> writers(b, index, length);
+    RunWriters<P, k, g> writers(b, index, length);
     const auto packet = [&](long j, auto n) WEFT_FLAT {
       held.at = base + j;
       index[lane] = held.place = first + j;

@@ -6,21 +6,6 @@
 
 namespace weft::cpu {
 
-struct NodeList {
-  static constexpr int capacity = 160;
-  short node[capacity]{};
-  int count = 0;
-  constexpr int find(int n) const {
-    for (int i = 0; i < count; ++i)
-      if (node[i] == n) return i;
-    return -1;
-  }
-  constexpr bool has(int n) const { return find(n) >= 0; }
-  constexpr void add(int n) {
-    if (n >= 0 && !has(n)) node[count++] = static_cast<short>(n);
-  }
-};
-
 // A Holder says which nodes a kernel has the value of: `static constexpr NodeList nodes`, and get<node, V>() for each.
 struct HoldsNothing {
   static constexpr NodeList nodes{};
@@ -37,13 +22,6 @@ template <class P_, int lane_, class Holder> struct Point {
   const Holder& held;
   long n = Packet::lanes;
 };
-
-template <class Plan> constexpr void order_nodes(const Plan& plan, int node, const NodeList& held, NodeList& order) {
-  if (order.has(node)) return;
-  if (!held.has(node))
-    for (int k = 0; k < plan.node[node].operands; ++k) order_nodes(plan, plan.node[node].operand[k], held, order);
-  order.add(node);
-}
 
 template <class Point, int root> struct Graph {
   using P = typename Point::P;

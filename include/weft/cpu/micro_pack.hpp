@@ -67,6 +67,12 @@ template <class Element, class T> WEFT_INLINE native::Floats units(const T* p, l
 #endif
 }
 
+// pairs of bf16: a lane of `even`, the same of `odd`
+WEFT_INLINE void store_pairs(native::Floats even, native::Floats odd, bf16* out) {
+  const native::Ints low = native::widen(narrow(even, bf16{})), high = native::widen(narrow(odd, bf16{}));
+  native::store(reinterpret_cast<float*>(out), native::floats(low | high << 16));
+}
+
 }  // namespace detail
 
 // A right panel from a source whose k is contiguous: src[column * column_stride + k], ncols <= cols columns (weights [out, in]).
@@ -103,10 +109,13 @@ template <class Element, class T> void pack_right_cols(const T* src, long k_stri
       const long n = ncols > first ? ncols - first : 0;
       if constexpr (depth == 1) {
         store(out, n > 0 ? load(p, n) : Packet(0.f));
+      } else if constexpr (std::is_same_v<T, Element>) {  // as they are
+        const native::Ints low = native::widen(native::load(detail::raw(p), at < k ? n : 0)),
+                           high = native::widen(native::load(detail::raw(p + k_stride), at + 1 < k ? n : 0));
+        native::store(reinterpret_cast<float*>(out), native::floats(low | high << 16));
       } else {
         const Packet even = n > 0 && at < k ? load(p, n) : Packet(0.f), odd = n > 0 && at + 1 < k ? load(p + k_stride, n) : Packet(0.f);
-        const native::Ints low = native::widen(detail::narrow(even.v, bf16{})), high = native::widen(detail::narrow(odd.v, bf16{}));
-        native::store(reinterpret_cast<float*>(out), native::floats(low | high << 16));
+        detail::store_pairs(even.v, odd.v, out);
       }
     }
 }

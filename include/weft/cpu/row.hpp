@@ -153,11 +153,14 @@ template <class P, int store> struct RunWriter<P, store, true> {
   float gathered_[size];
   long count_ = 0;
 };
-// the writers of all stores of a segment
-template <class P, const auto& segment, class Sequence = std::make_integer_sequence<int, segment.stores>> struct RunWriters;
-template <class P, const auto& segment, int... s> struct RunWriters<P, segment, std::integer_sequence<int, s...>>
-    : RunWriter<P, segment.store[s]>... {
-  RunWriters(const Binding<P>& b, const Index<P>& index, long length) : RunWriter<P, segment.store[s]>(b, index, length)... {}
+// the writers of all stores of segment g of kernel k
+template <class P, int k, int g, class Sequence = std::make_integer_sequence<int, plan_of<P>.kernel[k].segment[g].stores>>
+struct RunWriters;
+template <class P, int k, int g, int... s> struct RunWriters<P, k, g, std::integer_sequence<int, s...>>
+    : RunWriter<P, plan_of<P>.kernel[k].segment[g].store[s]>... {
+  static constexpr auto& segment = plan_of<P>.kernel[k].segment[g];
+  RunWriters(const Binding<P>& b, const Index<P>& index, long length)
+      : RunWriter<P, plan_of<P>.kernel[k].segment[g].store[s]>(b, index, length)... {}
   template <int number, class Place> WEFT_INLINE void put(const Place& p, Packet v) {
     static_cast<RunWriter<P, segment.store[number]>&> (*this)(p, v);
   }
@@ -209,7 +212,7 @@ template <class P, int k> struct RowKernel {
       using Held = WithInvariants<P, lane, Known, roots>;
       const Held held(b, index, known);
       const long n = extent_of<P, lane>(b);
-      RunWriters<P, segment> writers(b, index, n);
+      RunWriters<P, k, 0> writers(b, index, n);
       for (long at = 0; at < n; at += Packet::lanes) {
         index[lane] = at;
         const Point<P, lane, Held> p{b, index, held, n - at < Packet::lanes ? n - at : long(Packet::lanes)};

@@ -1,17 +1,16 @@
 // staging: the operands of inner products on their way into panels. A row of a left operand is evaluated (statistics first) once per tile
 // of rows; a right operand that is a plain leaf is packed from where it lies, any other map of leaves is evaluated on the way.
 #pragma once
-#include <weft/cpu/block_panel.hpp>
-#include <weft/cpu/block_products.hpp>
 #include <weft/cpu/micro_kernel.hpp>
+#include <weft/cpu/panel_pack.hpp>
 #include <weft/cpu/row.hpp>
 
 #include <string>
 
 namespace weft::cpu {
 
-// Packed in bf16 only where both operands are bf16 numbers and there is an instruction for it: then packing rounds nothing. Weights in blocks are
-// expanded as they are packed, for bf16 numbers to bf16.
+// Packed in bf16 only where both operands are bf16 numbers and there is an instruction for it: then packing rounds nothing. Weights in
+// blocks are expanded as they are packed, for bf16 numbers to bf16.
 template <class Plan> constexpr bool multiplies_bf16(const Plan& plan, int contraction) {
   const Node &left = plan.node[plan.node[contraction].operand[0]], &right = plan.node[plan.node[contraction].operand[1]];
   return has_bf16_dot && (left.kind == NodeKind::leaf || left.kind == NodeKind::cast) && left.dtype == DType::bf16 &&
@@ -71,22 +70,23 @@ template <class P, int node, const AxisList& list, const NodeList& statistics, c
   }
 }
 
-// each group of 32 becomes what its digits say (block_row.hpp)
+// each group of 32 becomes what its digits say (row_digits.hpp)
 template <class T> void round_to_digits(T* row, long n) {
   constexpr long piece = 128;
   alignas(64) float x[piece] = {};
-  alignas(64) std::byte digits_of_x[QuantizedRow::bytes(piece)];
+  DigitGroup group[piece / DigitGroup::elements];
   for (long at = 0; at < n; at += piece) {
     const long count = n - at < piece ? n - at : piece;
     for (long i = 0; i < count; i += Packet::lanes) store(x + i, load(row + at + i));
-    QuantizedRow::quantize(x, piece, digits_of_x);
-    QuantizedRow::dequantize(digits_of_x, piece, x);
-    for (long i = 0; i < count; i += Packet::lanes) store(row + at + i, load(x + i));
+    quantize_row_digits(x, count, group, 1);
+    for (long i = 0; i < count; ++i)
+      row[at + i] = from_float<T>(group[i / DigitGroup::elements].scale *
+                                  static_cast<float>(group[i / DigitGroup::elements].digit[i % DigitGroup::elements]));
   }
 }
 // throws Error where the row along `list` is no whole number of groups
 template <class P, const AxisList& list> void check_groups(const Binding<P>& b) {
-  if (const long n = count_of<P, list>(b); n % QuantizedRow::group != 0)
+  if (const long n = count_of<P, list>(b); n % DigitGroup::elements != 0)
     throw Error(std::string("q8_0 along axis ") + plan_of<P>.axis[list.axis[list.count - 1]].record.name +
                 ": expected rows of a multiple of 32 elements, found " + std::to_string(n));
 }
@@ -101,12 +101,12 @@ void evaluate_row(const Binding<P>& b, const Index<P>& start, T* out) {
     evaluate_plain_row<P, node, list, statistics>(b, start, out);
   }
 }
-// ... as digits; scratch: the row in floats
+// ... as digits, whose groups lie `step` apart; scratch: the row in floats
 template <class P, int node, const AxisList& list, const NodeList& statistics>
-void evaluate_digits(const Binding<P>& b, const Index<P>& start, float* scratch, std::byte* out) {
+void evaluate_digits(const Binding<P>& b, const Index<P>& start, float* scratch, DigitGroup* out, long step) {
   check_groups<P, list>(b);
   evaluate_plain_row<P, plan_of<P>.node[node].operand[0], list, statistics>(b, start, scratch);
-  QuantizedRow::quantize(scratch, count_of<P, list>(b), out);
+  quantize_row_digits(scratch, count_of<P, list>(b), out, step);
 }
 
 // a leaf whose depth lies contiguously in memory can be used where it lies; else nullptr
@@ -132,11 +132,11 @@ template <class Element, class T> void pack_columns(const T* data, long step, lo
   pack_right_rows<Element>(data, step, k, n, panel);
 }
 template <class Element, class Block> void pack_columns(BlockElements<Block> data, long step, long k, int n, Element* panel) {
-  const long blocks = step / block_elements(dtype_of<Block>);
+  const BlockColumns<Block> columns{data, step, k};
   if constexpr (std::is_same_v<Element, std::byte>)
-    MicroKernel<digits>::template pack_right<Block>(data.block(), blocks, k, n, panel);
+    MicroKernel<digits>::template pack_right<Block>(columns, 0, n, panel);
   else
-    pack_right_blocks<Element, Block>(data.block(), blocks, k, n, panel);
+    pack_right_blocks<Element, Block>(columns, 0, n, panel);
 }
 template <class Element> void pack_columns(AnyBlockElements data, long step, long k, int n, Element* panel) {
   with_block(data.format, [&](auto block) { pack_columns(data.template in<decltype(block)>(), step, k, n, panel); });
@@ -200,22 +200,39 @@ template <class L, class W, bool in_blocks = is_block(dtype_of<W>)> class FewRow
   void (*dots_)(const L* const*, const W* const*, long, float*);
 };
 
+// Columns in blocks. Rows of digits are groups that lie together (row_digits.hpp): left[0] has the first group of the first row, and
+// `stride` rows lie side by side.
 template <class L, class W> class FewRows<L, W, true> {
  public:
-  static constexpr int most = 8;
+  static constexpr long stride(long rows) { return rows == 1 ? 1 : rows <= 4 ? 4 : 8; }
   explicit FewRows(long rows) : rows_(static_cast<int>(rows)) {}
   void products(const L* const* left, Elements<W> columns, long step, long count, long depth, float* out, long out_stride) const {
     if constexpr (std::is_same_v<W, any_block>)
-      with_block(columns.format,
-                 [&](auto block) { products_of(left, columns.template in<decltype(block)>(), step, count, depth, out, out_stride); });
+      with_block(columns.format, [&](auto block) {
+        products_of<decltype(block)>(left, {columns.template in<decltype(block)>(), step, depth}, count, out, out_stride);
+      });
     else
-      products_of(left, columns, step, count, depth, out, out_stride);
+      products_of<W>(left, {columns, step, depth}, count, out, out_stride);
   }
 
  private:
-  template <class Block> void products_of(const L* const* left, BlockElements<Block> columns, long step, long count, long depth, float* out,
-                                          long out_stride) const {
-    block_products(left, rows_, columns.block(), step / block_elements(dtype_of<Block>), count, depth, out, out_stride);
+  template <class Block>
+  void products_of(const L* const* left, const BlockColumns<Block>& columns, long count, float* out, long out_stride) const {
+    for (long j = 0; j < count; j += panel_rows) {
+      const int n = static_cast<int>(count - j < panel_rows ? count - j : panel_rows);
+      columns.for_parts(j, n, [&](const std::byte* panel, int column, long from, long blocks) {
+        const long at = from * BlockColumns<Block>::size;
+        if constexpr (std::is_same_v<L, std::byte>)
+          in_groups_of_rows(rows_, [&](int first, auto R) {
+            const auto* x = reinterpret_cast<const DigitGroup*>(left[0]) + at / DigitGroup::elements * stride(rows_) + first;
+            panel_products<Block, R>(x, stride(rows_), panel, column, n, blocks, out + first * out_stride + j, out_stride, from > 0);
+          });
+        else
+          in_groups_of_rows<4>(rows_, [&](int first, auto R) {
+            panel_products<L, Block, R>(left + first, at, panel, column, n, blocks, out + first * out_stride + j, out_stride, from > 0);
+          });
+      });
+    }
   }
   int rows_;
 };

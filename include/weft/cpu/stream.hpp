@@ -29,6 +29,7 @@ template <class P, int k> struct StreamKernel : StreamRows<P, k> {
   // scores, weights and a panel of values fit the first-level cache; keys and values of a block and the sums of all rows the second
   static constexpr long block_keys = 256;
   static constexpr long most_few_rows = 8, most_split_rows = 132 / tile_rows * tile_rows, most_rows = 384 / tile_rows * tile_rows;
+  static constexpr int most_together = std::max<int>(tile_rows, most_few_rows);
   static constexpr long value_panel = ValueTile::right_size(block_keys + 32);  // packing fills up the depth from any even key on
   static_assert(block_keys % tile_columns == 0);
 
@@ -67,7 +68,6 @@ template <class P, int k> struct StreamKernel : StreamRows<P, k> {
     State s{}, mine{};
     const long batches = count_of<P, F::batch>(b), depth = depth_of(b), panels = out_size(b) / tile_columns;
     const long rows = way == Way::few ? batches * most_few_rows : way == Way::split ? most_split_rows : most_rows;
-    const long together = way == Way::few ? most_few_rows : tile_rows;
     if (way != Way::whole)
       s.partial = arena.take<float>(batches * blocks(b) * std::min(rows_of(b), way == Way::few ? most_few_rows : most_split_rows) *
                                     partial_size(b));
@@ -75,9 +75,9 @@ template <class P, int k> struct StreamKernel : StreamRows<P, k> {
       s.low = arena.take<long>(rows);
       s.high = arena.take<long>(rows);
       s.left = arena.take<Element>(rows * left_stride(b));
-      s.weights = arena.take<Weight>(together * block_keys + lanes);
-      s.score = arena.take<float>(together * block_keys);
-      s.part = arena.take<float>(together * out_size(b));
+      s.weights = arena.take<Weight>(most_together * block_keys + lanes);
+      s.score = arena.take<float>(most_together * block_keys);
+      s.part = arena.take<float>(most_together * out_size(b));
       s.row = arena.take<float>(left_stride(b));
       s.out = arena.take<float>((way == Way::whole ? rows : 1) * out_size(b));
       s.maximum = arena.take<float>(way == Way::whole ? rows : 4 * round_up(blocks(b), lanes));
@@ -127,8 +127,14 @@ template <class P, int k> struct StreamKernel : StreamRows<P, k> {
   static void stage_row(const Binding<P>& b, const State& s, Index<P>& index, long place) {
     const long depth = depth_of(b);
     F::bounds(b, index, s.low[place], s.high[place]);
-    evaluate_row<P, F::Inner::left, F::depth, StatisticsOf<P, k, 0>::list>(b, index, s.row);
     Element* staged = s.left + place * left_stride(b);
+    if constexpr (plain(F::Inner::left)) {
+      if (const auto* p = in_place<P, F::Inner::left, F::depth>(b, index)) {
+        for (long i = 0; i < left_stride(b); i += lanes) store(staged + i, i < depth ? load(p + i, depth - i) : Packet(0.f));
+        return;
+      }
+    }
+    evaluate_row<P, F::Inner::left, F::depth, StatisticsOf<P, k, 0>::list>(b, index, s.row);
     for (long i = 0; i < left_stride(b); i += lanes) store(staged + i, i < depth ? load(s.row + i, depth - i) : Packet(0.f));
   }
   static void clear_rows(Index<P>& index) {
@@ -151,13 +157,19 @@ template <class P, int k> struct StreamKernel : StreamRows<P, k> {
       return {std::max(s.low[place] - at, 0L), std::min(s.high[place] - at, n), first, last};
     }
   };
-  // index stands at the row
-  static Seen map_scores(const Binding<P>& b, const State& s, Index<P>& index, const Cover& cover, long place, long at, long n, int row) {
-    Weight* weight = s.weights + row * block_keys;
-    const Span span = cover.of_row(s, place, at, n);
-    if (span.from < span.to) return F::map_row(b, index, at, n, span, s.score + row * block_keys, weight);
-    for (long j = span.first / lanes * lanes; j < span.last; j += lanes) store(weight + j, Packet(0.f));
-    return {F::none, 0.f};
+  // The weights of rows [first_row, first_row + count), staged from `place` on. All are mapped before any is weighed: so none waits for its own
+  // maximum.
+  static void map_rows(const Binding<P>& b, const State& s, Index<P>& index, const Cover& cover, long first_row, long place, int count,
+                       long at, long n, Seen* seen) {
+    Span span[most_together];
+    Packet top[most_together];
+    decode<P, F::rows>(b, first_row, index);
+    for (int r = 0; r < count; ++r, advance<P, F::rows>(b, index)) {
+      span[r] = cover.of_row(s, place + r, at, n);
+      top[r] = F::map_scores(b, index, at, n, span[r], s.score + r * block_keys, s.weights + r * block_keys);
+    }
+    clear_rows(index);
+    for (int r = 0; r < count; ++r) seen[r] = F::weigh(span[r], top[r], s.score + r * block_keys, s.weights + r * block_keys);
   }
   static void keep_part(float* partial, const Seen& seen, const float* part, long n) {
     partial[0] = seen.maximum;
@@ -219,11 +231,7 @@ template <class P, int k> struct StreamKernel : StreamRows<P, k> {
                                               s.score + first, block_keys, values_soon);
     });
     Seen seen[most_few_rows];
-    for (long r = 0; r < rows; ++r) {
-      decode<P, F::rows>(b, r, index);
-      seen[r] = map_scores(b, s, index, cover, place + r, at, n, static_cast<int>(r));
-    }
-    clear_rows(index);
+    map_rows(b, s, index, cover, 0, place, static_cast<int>(rows), at, n, seen);
     with_rows(rows, [&](auto R) {
       weighted_rows<Weight, typename V::T, R>(s.weights + cover.first, block_keys, values, value_step, cover.last - cover.first, s.part,
                                               out_n, columns, keys_soon);
@@ -270,16 +278,16 @@ template <class P, int k> struct StreamKernel : StreamRows<P, k> {
       for (long i = 0; i < count * out_n; ++i) s.out[i] = 0;
       for (long at = all.first / block_keys * block_keys; at < all.last; at += block_keys)
         rows_and_block(b, s, index, first, count, at, [&](long place, int n, const Seen* seen) { add_blocks(s, place, n, seen, out_n); });
-      for (long r = 0; r < count; ++r) {
-        decode<P, F::rows>(b, first + r, index);
+      decode<P, F::rows>(b, first, index);
+      for (long r = 0; r < count; ++r, advance<P, F::rows>(b, index)) {
         F::finish_row(b, index, F::online ? s.maximum[r] : 0.f, s.sum[r], s.out + r * out_n);
       }
     }
   }
   static Cover stage_rows(const Binding<P>& b, const State& s, Index<P>& index, long first, long count) {
     Cover all{extent_of<P, F::key>(b), 0};
-    for (long r = 0; r < count; ++r) {
-      decode<P, F::rows>(b, first + r, index);
+    decode<P, F::rows>(b, first, index);
+    for (long r = 0; r < count; ++r, advance<P, F::rows>(b, index)) {
       stage_row(b, s, index, r);
       all.add(s, r, 0, extent_of<P, F::key>(b));
     }
@@ -308,16 +316,12 @@ template <class P, int k> struct StreamKernel : StreamRows<P, k> {
         KeyTile::multiply(tile, s.left + place * stride, stride, s.keys + p * KeyTile::right_size(depth), depth, s.score + p * tile_columns,
                           block_keys);
       Seen seen[tile_rows];
-      for (int r = 0; r < tile; ++r) {
-        decode<P, F::rows>(b, first_row + place + r, index);
-        seen[r] = map_scores(b, s, index, cover, place + r, at, n, r);
-      }
+      map_rows(b, s, index, cover, first_row + place, place, tile, at, n, seen);
       for (long p = 0; p * tile_columns < out_n; ++p)
         ValueTile::multiply(tile, s.weights + cover.first, block_keys, s.values + p * value_panel + cover.first * tile_columns,
                             cover.last - cover.first, s.part + p * tile_columns, out_n);
       done(place, tile, seen);
     }
-    clear_rows(index);
   }
   static void pack_values(const Binding<P>& b, const State& s, Index<P>& index, long at, const Cover& cover) {
     const long runs = column_runs(b), panels = padded(b) / tile_columns, columns = extent_of<P, C::inner>(b);

@@ -36,19 +36,23 @@ template <class P, int k> struct StreamRows : StreamFacts<P, k> {
     high = std::max(high, low);
   }
 
-  // Maps the scores of keys [from, to) of a block to weights and writes zeros for the rest of [first, last). The block begins at key `at` and has n;
-  // all are counted within the block. Packets lie at multiples of `lanes` of the block, so weight has room for whole ones.
+  // The keys [from, to) of a block that a row sees; weights are wanted of [first, last), zeros outside. All are counted within the block. Packets
+  // lie at multiples of `lanes` of the block, so scores and weights have room for whole ones.
   struct Span {
     long from, to, first, last;
+    bool empty() const { return from >= to; }
   };
-  [[gnu::noinline]] static Seen map_row(const Binding<P>& b, Index<P>& index, long at, long n, const Span& span, float* score,
-                                        Weight* weight) {
+  // Maps the scores of a row, which index stands at; the block begins at key `at` and has n. Their maximum in some lane, where weigh makes weights
+  // of them; else the weights are made here.
+  [[gnu::noinline]] static Packet map_scores(const Binding<P>& b, Index<P>& index, long at, long n, const Span& span, float* score,
+                                             Weight* weight) {
+    const Packet outside(F::online ? F::none : 0.f);
+    if (span.empty()) return outside;
     constexpr int key = F::key;
     Scores<P, k> held{score};
     using Row = WithInvariants<P, key, Scores<P, k>, OnlyNode<F::mapped>::list>;
     index[key] = at;
     const Row row(b, index, held);
-    const Packet outside(F::online ? F::none : 0.f);
     const long begin = span.from / lanes * lanes;
     const auto mapped = [&](long j, long count) WEFT_FLAT {
       held.at = j;
@@ -59,12 +63,10 @@ template <class P, int k> struct StreamRows : StreamFacts<P, k> {
       const Packet v = keep(mapped(j, std::min<long>(n - j, lanes)), span.to - j, outside);
       return j < span.from ? keep(outside, span.from - j, v) : v;
     };
-    for (long j = span.first / lanes * lanes; j < begin; j += lanes) store(weight + j, Packet(0.f));
-    for (long j = round_up(span.to, lanes); j < span.last; j += lanes) store(weight + j, Packet(0.f));
     if constexpr (F::online) {
       Packet top = outside;
       const auto see = [&](long j, Packet s) WEFT_FLAT {
-        top = Packet(native::max(top.v, s.v));  // a NaN may get lost here; it makes its weight NaN and with it the sum
+        top = greater(top, s);
         store(score + j, s);
       };
       long j = begin;
@@ -75,13 +77,30 @@ template <class P, int k> struct StreamRows : StreamFacts<P, k> {
       for (; j + lanes <= span.to; j += lanes) see(j, mapped(j, lanes));
       if (j < span.to) see(j, edge(j));
       index[key] = 0;
-      const float maximum = max(top);
-      Packet sum_of(0.f);
-      if (maximum == F::none) {
-        for (j = begin; j < span.to; j += lanes) store(weight + j, Packet(0.f));
-        return {F::none, 0.f};
-      }
-      for (j = begin; j < span.to; j += lanes) {
+      return top;
+    } else {
+      for (long j = begin; j < span.to; j += lanes) store(weight + j, j < span.from || j + lanes > span.to ? edge(j) : mapped(j, lanes));
+      index[key] = 0;
+      return outside;
+    }
+  }
+  // A NaN may get lost here; it makes its weight NaN and with it the sum.
+  WEFT_INLINE static Packet greater(Packet a, Packet b) { return Packet(native::max(a.v, b.v)); }
+  // the weights of scores whose maximum is some lane of `top`
+  [[gnu::noinline]] static Seen weigh(const Span& span, Packet top, const float* score, Weight* weight) {
+    const auto zeros = [&](long from, long to) WEFT_FLAT {
+      for (long j = from; j < to; j += lanes) store(weight + j, Packet(0.f));
+    };
+    const float maximum = F::online ? detail::fold<lanes / 2>(top, [](Packet a, Packet b) WEFT_FLAT { return greater(a, b); }) : 0.f;
+    if (span.empty() || maximum == F::none) {
+      zeros(span.first / lanes * lanes, span.last);
+      return {F::none, 0.f};
+    }
+    zeros(span.first / lanes * lanes, span.from / lanes * lanes);
+    zeros(round_up(span.to, lanes), span.last);
+    Packet sum_of(0.f);
+    if constexpr (F::online)
+      for (long j = span.from / lanes * lanes; j < span.to; j += lanes) {
         const Packet s = load(score + j) - Packet(maximum);
         if constexpr (F::rounds) {
           const Packet w = exp_to_round(s);
@@ -99,12 +118,7 @@ template <class P, int k> struct StreamRows : StreamFacts<P, k> {
           store(weight + j, w);
         }
       }
-      return {maximum, sum(sum_of)};
-    } else {
-      for (long j = begin; j < span.to; j += lanes) store(weight + j, j < span.from || j + lanes > span.to ? edge(j) : mapped(j, lanes));
-      index[key] = 0;
-      return {0.f, 0.f};
-    }
+    return {maximum, sum(sum_of)};
   }
 
   // ---- blocks are combined one after the other. What is seen so far shrinks by exp(maximum - new maximum), so does the block.

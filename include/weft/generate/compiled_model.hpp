@@ -35,6 +35,7 @@ template <class Model, class Format> CompiledModel compiled_model() {
   model.dims = Model::dims;
   model.has_qkv_bias = has_qkv_bias;
   model.format = Format::formats.matrix;
+  model.cache = Format::formats.cache;
   model.instruction_set = name_of(cpu::isa);
   model.size = [](const DecoderDims& dims) { return Model::template size<Format>(dims); };
   model.parameters = [](const DecoderDims& dims) { return Model::template parameters<Format>(dims); };
@@ -43,6 +44,12 @@ template <class Model, class Format> CompiledModel compiled_model() {
   model.make = [](const ModelConfig& config, Weights weights, int threads) -> std::unique_ptr<LanguageModel> {
     return std::make_unique<CpuModel<Model, Format>>(config, std::move(weights), threads);
   };
+  return model;
+}
+
+// for programs that are asked for a model in words
+inline CompiledModel with_text(CompiledModel model, ModelText text) {
+  model.text = text;
   return model;
 }
 

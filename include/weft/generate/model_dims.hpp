@@ -19,6 +19,26 @@ inline DecoderDims dims_of(const ModelConfig& config) {
           .tied = config.tied};
 }
 
+// The opposite: the config of a model of the Qwen2 family with these sizes, all of them known, and what all its published sizes share. How many
+// positions it was made for, and its tokens' ids, are left open.
+inline ModelConfig qwen2_config_of(const DecoderDims& dims) {
+  ModelConfig c;
+  c.model_type = "qwen2";
+  c.hidden = dims.hidden;
+  c.intermediate = dims.intermediate;
+  c.layers = dims.layers;
+  c.heads = dims.heads;
+  c.kv_heads = dims.kv_heads;
+  c.vocab = dims.vocab;
+  c.head_dim = dims.head_dim;
+  c.tied = dims.tied;
+  c.qkv_bias = true;
+  c.rms_norm_eps = 1e-6;
+  c.rope_theta = 1e6;
+  c.window.assign(static_cast<std::size_t>(dims.layers), 0);
+  return c;
+}
+
 // Throws one Error that names every field of config.json that differs from a size in the type. Sizes that the type leaves open fit all.
 inline void check_dims(const std::string& model, const DecoderDims& type, const ModelConfig& config) {
   std::string problems;

@@ -26,7 +26,11 @@ class ModelFiles {
   const std::vector<std::string>& warnings() const { return warnings_; }
   const TensorSource& tensors() const { return tensors_; }
   const GgufFile* gguf_file() const { return gguf_ ? &gguf_->file() : nullptr; }  // nullptr for a directory
-  TensorSource take_tensors() { return std::move(tensors_); }
+  // The memory of what the file of the tensors has beside them is given back; it is read again when it is asked for.
+  TensorSource take_tensors() {
+    if (gguf_) gguf_->file().file().not_needed(gguf_->file().metadata());
+    return std::move(tensors_);
+  }
 
   // The format of most bytes: f32, bf16, or any_block for all formats in blocks.
   DType format() const {

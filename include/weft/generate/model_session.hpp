@@ -72,7 +72,7 @@ template <class Model, class Format, class Executor> class ModelSession final : 
       const std::string_view path = text_of(table.leaf[l].path);
       const int row = weights.table().find(table.leaf[l].path);
       if (table.leaf[l].role == Role::parameter)  // programs do not write them
-        bind_dense(b, l, const_cast<std::byte*>(weights.data(row, block)), weights.format(row, block));
+        bind_dense(b, l, const_cast<std::byte*>(weights.data(row, block)), weights.format(row, block), weights.layout(row, block));
       else if (table.leaf[l].role == Role::state)
         bind_dense(b, l, new_cache(weights.table().row[row]));
       else

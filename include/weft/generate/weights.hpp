@@ -1,5 +1,6 @@
 // weights: the tensors of a checkpoint, bound to the parameters of a model by their paths. A tensor stored as the model wants it is used
-// where it lies in the mapped file; another format is converted once.
+// where it lies in the mapped file; another format is converted once, and matrices in blocks that are multiplied are put into panels
+// (core/panels.hpp), whose pages of the file are given back.
 #pragma once
 #include <algorithm>
 #include <cstring>
@@ -13,9 +14,11 @@
 
 #include "weft/core/tensor.hpp"
 #include "weft/generate/convert.hpp"
+#include "weft/generate/interleave.hpp"
 #include "weft/io/gguf_names.hpp"
 #include "weft/io/tensor_source.hpp"
 #include "weft/models/parameters.hpp"
+#include "weft/plan/binding.hpp"
 
 namespace weft {
 
@@ -27,6 +30,7 @@ struct LoadSettings {
   DType blocks =
       DType::any_block;  // matrices of a model in any_block that the file stores one by one are quantised to this; any_block: refused
   int threads = 0;       // for conversions; 0: as many as the machine has
+  bool panels = true;    // matrices in blocks that are multiplied are put into panels; false where an executor cannot read them
 };
 
 // The paths of the two parameters that a model may tie, and whether its config says so.
@@ -45,19 +49,18 @@ class Weights {
     return Weights(std::move(source), table, tie, progress, settings);
   }
 
-  // Weights without a checkpoint: `fill(row, block, bytes)` makes the elements of each tensor, those of any_block in settings.blocks; a tied
-  // head shares those of the embedding.
+  // Weights without a checkpoint: `fill(row, block, bytes)` makes the elements of each tensor, those of any_block in settings.blocks; a
+  // tied head shares those of the embedding.
   using Fill = std::function<void(const ParameterRow&, long, std::span<std::byte>)>;
   static Weights make(const ParameterTable& table, const TiedHead& tie, const Fill& fill, const LoadSettings& settings = {}) {
     return Weights(table, tie, fill, settings);
   }
 
   // dense row-major elements of row `row` of the table; `block` counts the repeated layers
-  const std::byte* data(int row, long block) const {
-    return data_[static_cast<std::size_t>(first_[static_cast<std::size_t>(row)] + block)].elements;
-  }
+  const std::byte* data(int row, long block) const { return stored(row, block).elements; }
   // how they are stored: what the table says, or one of the block formats where it says any_block
-  DType format(int row, long block) const { return data_[static_cast<std::size_t>(first_[static_cast<std::size_t>(row)] + block)].format; }
+  DType format(int row, long block) const { return stored(row, block).format; }
+  RowLayout layout(int row, long block) const { return stored(row, block).layout; }
   const ParameterTable& table() const { return table_; }
   // how the matrices are stored, those with the most bytes first: "q4_0", "q4_k, q6_k"
   std::string format_text() const {
@@ -81,7 +84,11 @@ class Weights {
   struct StoredElements {
     const std::byte* elements;
     DType format;
+    RowLayout layout = RowLayout::plain;
   };
+  const StoredElements& stored(int row, long block) const {
+    return data_[static_cast<std::size_t>(first_[static_cast<std::size_t>(row)] + block)];
+  }
 
   Weights(TensorSource source, const ParameterTable& table, const TiedHead& tie, const LoadProgress& progress, const LoadSettings& settings)
       : source_(std::move(source)), table_(table), settings_(settings) {
@@ -89,21 +96,27 @@ class Weights {
     refuse_misfits();
     for (const auto* file : source_.files()) file->will_need();
     std::uint64_t done = 0, total = 0;
-    for (const auto* t : tensor) total += t->data.size();
-    std::vector<std::pair<const StoredTensor*, StoredElements>> shared;  // tensors that two parameters read
-    std::size_t next = 0;
+    std::map<const StoredTensor*, Use> uses;  // two parameters may read one tensor
+    std::size_t next = 0, own = 0;
+    for (int r = 0; r < table_.rows; ++r)
+      for (long block = 0; table_.row[r].role == Role::parameter && block < table_.row[r].blocks; ++block) {
+        const StoredTensor* t = tensor[next++];
+        total += t->data.size();
+        uses[t].row = &table_.row[r];
+        uses[t].contracted = uses[t].contracted || table_.row[r].contracted;
+      }
+    for (const auto& [t, use] : uses)
+      if (!serves_in_place(*t, use)) own += place_bytes(wanted_format(*t->format, use.row->dtype), use.row->size());
+    memory_ = Memory(own);
+    next = 0;
     for (int r = 0; r < table_.rows; ++r) {
       first_.push_back(static_cast<long>(data_.size()));
       if (table_.row[r].role != Role::parameter) continue;
-      const bool may_be_shared = text_of(table_.row[r].path) == tie.embedding || text_of(table_.row[r].path) == tie.head;
       for (long block = 0; block < table_.row[r].blocks; ++block) {
         const StoredTensor* t = tensor[next++];
-        StoredElements ready{};
-        for (const auto& [known, elements] : shared)
-          if (known == t) ready = elements;
-        if (!ready.elements) ready = prepare(*t, table_.row[r].dtype);
-        if (may_be_shared) shared.emplace_back(t, ready);
-        data_.push_back(ready);
+        Use& use = uses.at(t);
+        if (!use.ready.elements) use.ready = prepare(*t, use);
+        data_.push_back(use.ready);
         done += t->data.size();
         if (progress) progress(done, total);
       }
@@ -113,21 +126,36 @@ class Weights {
 
   Weights(const ParameterTable& table, const TiedHead& tie, const Fill& fill, const LoadSettings& settings)
       : table_(table), settings_(settings), head_is_tied_(tie.tied) {
+    const auto format_of = [&](const ParameterRow& row) { return row.dtype == DType::any_block ? settings.blocks : row.dtype; };
+    std::size_t own = 0;
+    for (int r = 0; r < table_.rows; ++r)
+      if (const ParameterRow& row = table_.row[r]; row.role == Role::parameter)
+        own += static_cast<std::size_t>(row.blocks) * place_bytes(format_of(row), row.size());
+    memory_ = Memory(own);
     for (int r = 0; r < table_.rows; ++r) {
       const ParameterRow& row = table_.row[r];
       first_.push_back(static_cast<long>(data_.size()));
       if (row.role != Role::parameter) continue;
       if (tie.tied && text_of(row.path) == tie.head) {  // the embedding comes first in every table
-        data_.push_back(data_[static_cast<std::size_t>(first_[static_cast<std::size_t>(table_.find(Name(tie.embedding.c_str())))])]);
+        data_.push_back(stored(table_.find(Name(tie.embedding.c_str())), 0));
         continue;
       }
+      const bool is_head_too = tie.tied && text_of(row.path) == tie.embedding;
+      const bool contracted = row.contracted || (is_head_too && table_.row[table_.find(Name(tie.head.c_str()))].contracted);
       for (long block = 0; block < row.blocks; ++block) {
-        const DType format = row.dtype == DType::any_block ? settings.blocks : row.dtype;
-        converted_.emplace_back(static_cast<std::size_t>(bytes_for(format, row.size())));
-        fill(row, block, {converted_.back().data(), converted_.back().size()});
-        data_.push_back({converted_.back().data(), format});
+        const DType format = format_of(row);
+        const auto bytes = static_cast<std::size_t>(bytes_for(format, row.size()));
+        std::byte* out = place(format, row.size());
+        fill(row, block, {out, bytes});
+        data_.push_back({out, format, wanted_layout(row, format, contracted)});
+        if (data_.back().layout == RowLayout::panels) {
+          const long rows = rows_of(row), row_bytes = static_cast<long>(bytes) / rows;
+          interleave_rows(
+              format, [&](long i) { return out + i * row_bytes; }, rows, row_bytes, out, threads());
+        }
       }
     }
+    threads_.reset();
   }
 
   // one tensor per parameter and block, in the order of the table; nullptr where one does not fit
@@ -203,31 +231,76 @@ class Weights {
   DType wanted_format(DType stored, DType of_model) const {
     return of_model != DType::any_block ? of_model : is_block(stored) ? stored : settings_.blocks;
   }
-  StoredElements prepare(const StoredTensor& tensor, DType of_model) {
-    const DType stored = *tensor.format, wanted = wanted_format(stored, of_model);
+  static long rows_of(const ParameterRow& row) { return row.size() / row.extent[row.rank - 1]; }
+  RowLayout wanted_layout(const ParameterRow& row, DType format, bool contracted) const {
+    return settings_.panels && contracted && is_block(format) && row.rank > 1 && rows_of(row) % panel_rows == 0 ? RowLayout::panels
+                                                                                                                : RowLayout::plain;
+  }
+  cpu::Threads& threads() {
+    if (!threads_) threads_ = std::make_unique<cpu::Threads>(settings_.threads > 0 ? settings_.threads : cpu::Threads::hardware());
+    return *threads_;
+  }
+  struct Use {
+    const ParameterRow* row = nullptr;
+    bool contracted = false;
+    StoredElements ready{};
+  };
+  bool serves_in_place(const StoredTensor& tensor, const Use& use) const {
+    const DType wanted = wanted_format(*tensor.format, use.row->dtype);
     const auto alignment = static_cast<std::size_t>(is_block(wanted) ? alignof(f16) : bytes_of(wanted));
-    if (stored == wanted && !tensor.interleaved && reinterpret_cast<std::uintptr_t>(tensor.data.data()) % alignment == 0) {
+    return *tensor.format == wanted && wanted_layout(*use.row, wanted, use.contracted) == RowLayout::plain && !tensor.interleaved &&
+           reinterpret_cast<std::uintptr_t>(tensor.data.data()) % alignment == 0;
+  }
+  // Tensors that do not stay in a file lie in one piece of memory: small ones, too, have huge pages then.
+  static std::size_t place_bytes(DType format, long elements) {
+    return (static_cast<std::size_t>(bytes_for(format, elements)) + Memory::alignment - 1) / Memory::alignment * Memory::alignment;
+  }
+  std::byte* place(DType format, long elements) {
+    std::byte* here = memory_.data() + placed_;
+    placed_ += place_bytes(format, elements);
+    return here;
+  }
+  StoredElements prepare(const StoredTensor& tensor, const Use& use) {
+    const DType stored = *tensor.format, wanted = wanted_format(stored, use.row->dtype);
+    if (serves_in_place(tensor, use)) {
       read_pages(tensor.data);
       return {tensor.data.data(), wanted};
     }
-    if (!threads_) threads_ = std::make_unique<cpu::Threads>(settings_.threads > 0 ? settings_.threads : cpu::Threads::hardware());
-    const long elements = static_cast<long>(tensor.data.size()) / block_bytes(stored) * block_elements(stored);
-    converted_.emplace_back(static_cast<std::size_t>(bytes_for(wanted, elements)));
-    if (tensor.interleaved)
-      convert_interleaved(tensor, elements, wanted, converted_.back().data());
-    else
-      convert(stored, tensor.data.data(), elements, wanted, converted_.back().data(), *threads_);
-    converted_bytes_ += converted_.back().size();
+    const RowLayout layout = wanted_layout(*use.row, wanted, use.contracted);
+    const long elements = use.row->size();
+    std::byte* out = place(wanted, elements);
+    if (stored != wanted || layout == RowLayout::plain) {
+      if (tensor.interleaved)
+        convert_interleaved(tensor, elements, wanted, out);
+      else
+        convert(stored, tensor.data.data(), elements, wanted, out, threads());
+    }
+    if (layout == RowLayout::panels) {
+      const long rows = rows_of(*use.row), row_bytes = bytes_for(wanted, elements / rows);
+      const RowOrder order{tensor.interleaved};
+      const auto row_at = [&](long r) {
+        return stored == wanted ? tensor.data.data() + order.row_in_file(r) * row_bytes : out + r * row_bytes;
+      };
+      constexpr long together = 4096;  // rows; then their pages are given back, for a large tensor should not be in memory twice
+      for (long first = 0; first < rows; first += together) {
+        const long n = std::min(together, rows - first), at = first * row_bytes;
+        interleave_rows(
+            wanted, [&](long r) { return row_at(first + r); }, n, row_bytes, out + at, threads());
+        if (stored == wanted)
+          tensor.file->not_needed(tensor.data.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(n * row_bytes)));
+      }
+    }
+    converted_bytes_ += static_cast<std::uint64_t>(bytes_for(wanted, elements));
     tensor.file->not_needed(tensor.data);
-    return {converted_.back().data(), wanted};
+    return {out, wanted, layout};
   }
-  // halves of each head back to back
+  // in the order of the model
   void convert_interleaved(const StoredTensor& tensor, long elements, DType wanted, std::byte* out) {
     const RowOrder order{tensor.interleaved};
     const long rows = static_cast<long>(tensor.shape[0]), length = elements / rows;
     const long from = bytes_for(*tensor.format, length), to = bytes_for(wanted, length);
     for (long r = 0; r < rows; ++r)
-      convert(*tensor.format, tensor.data.data() + order.row_in_file(r) * from, length, wanted, out + r * to, *threads_);
+      convert(*tensor.format, tensor.data.data() + order.row_in_file(r) * from, length, wanted, out + r * to, threads());
   }
   // Brings a tensor into memory now, so that loading is when a user waits for the disk, and not the first answer.
   static void read_pages(std::span<const std::byte> bytes) {
@@ -242,7 +315,8 @@ class Weights {
   LoadSettings settings_;
   std::unique_ptr<cpu::Threads> threads_;  // only while tensors are converted
   std::vector<StoredElements> data_;
-  std::vector<Memory> converted_;  // memory of its own
+  Memory memory_;  // of the tensors that do not stay in a file
+  std::size_t placed_ = 0;
   std::uint64_t converted_bytes_ = 0;
   bool head_is_tied_ = false;
   std::vector<std::string> warnings_;

@@ -64,8 +64,11 @@ class ConfigReader {
   void refuse_what_weft_lacks() {
     if (const auto activation = fields_.optional_text("hidden_act"); activation.value_or("silu") != "silu")
       fields_.refuse("hidden_act", "\"silu\"", *fields_.find("hidden_act"));
-    if (const Json* quantization = fields_.find("quantization_config"))
-      fields_.refuse("quantization_config", "none: only weights in F32, F16 and BF16 are supported", *quantization);
+    // the tensors in blocks of weft's own say themselves what they are (safetensors_blocks.hpp); the entry is for other readers, who shall not
+    // take them for bytes
+    if (const Json* quantization = fields_.find("quantization_config"); quantization && *quantization != Json{{"quant_method", "weft"}})
+      fields_.refuse("quantization_config", R"(none or {"quant_method":"weft"}: other quantised weights are read from GGUF)",
+                     *quantization);
     if (config_.model_type == "llama" && fields_.boolean("mlp_bias", false))
       fields_.refuse("mlp_bias", "false: a bias in the MLP is not supported", *fields_.find("mlp_bias"));
     if (fields_.find("dual_chunk_attention_config"))

@@ -31,6 +31,7 @@ class GgufFile {
   const std::filesystem::path& path() const { return file_.path(); }
   const MappedFile& file() const { return file_; }
   std::uint32_t version() const { return version_; }
+  std::span<const std::byte> metadata() const { return file_.bytes().first(metadata_bytes_); }  // all that goes before the tensors' data
   std::uint64_t alignment() const { return alignment_; }
 
   std::span<const GgufEntry> entries() const { return entries_; }  // in the order of the file
@@ -141,7 +142,8 @@ class GgufFile {
   }
   void place_tensors(detail::GgufCursor& cursor, const std::vector<std::uint64_t>& sizes) {
     const auto bytes = file_.bytes();
-    std::uint64_t begin = padded(cursor.position());
+    metadata_bytes_ = cursor.position();
+    std::uint64_t begin = padded(metadata_bytes_);
     tensor_by_name_.reserve(tensors_.size());
     for (std::size_t i = 0; i < tensors_.size(); ++i) {
       cursor.enter("tensor " + detail::in_quotes(tensors_[i].name));
@@ -157,7 +159,7 @@ class GgufFile {
 
   MappedFile file_;
   std::uint32_t version_ = 0;
-  std::uint64_t alignment_ = 32;
+  std::uint64_t alignment_ = 32, metadata_bytes_ = 0;
   std::vector<GgufEntry> entries_;
   std::unordered_map<std::string_view, std::size_t> entry_by_key_;
   std::vector<GgufTensor> tensors_;  // its elements never move, so the names may be keys

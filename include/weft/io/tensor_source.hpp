@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <weft/io/checkpoint.hpp>
+#include <weft/io/safetensors_blocks.hpp>
 #include <weft/io/tensor_info.hpp>
 
 namespace weft {
@@ -29,14 +30,22 @@ struct StoredTensor {
 class TensorSource {
  public:
   TensorSource() = default;
-  TensorSource(Checkpoint checkpoint) {  // not explicit: a checkpoint is a source of tensors
+  // Throws Error as blocks_of does. Not explicit: a checkpoint is a source of tensors.
+  TensorSource(Checkpoint checkpoint) {
     auto owner = std::make_shared<const Checkpoint>(std::move(checkpoint));
     path_ = owner->files().size() == 1 ? owner->files()[0].path() : owner->directory();
     for (const auto& warning : owner->warnings()) warnings_.push_back(warning);
     for (const auto& file : owner->files()) {
       files_.push_back(&file.file());
-      for (const auto& t : file.tensors())
-        if (owner->find(t.name) == &t) add({t.name, &file.file(), name_of(t.type), as_dtype(t.type), t.shape, t.data});
+      const auto blocks = blocks_of(file);
+      for (const auto& t : file.tensors()) {
+        if (owner->find(t.name) != &t) continue;
+        const auto found = blocks.find(t.name);
+        if (found == blocks.end())
+          add({t.name, &file.file(), name_of(t.type), as_dtype(t.type), t.shape, t.data});
+        else
+          add({t.name, &file.file(), name_of(found->second.format), found->second.format, found->second.shape, t.data});
+      }
     }
     owner_ = std::move(owner);
     accept_bare_names();

@@ -18,6 +18,7 @@ struct ParameterRow {
   int rank = 0;
   long extent[max_rank]{};  // as the checkpoint stores it; runtime where only a running sequence knows it (the rows of a cache)
   long blocks = 1;          // how many tensors share this row
+  bool contracted = false;  // read as the columns of a contraction, and stored to by no program
 
   constexpr long size() const {  // elements of one tensor; of a state: per row
     long n = 1;
@@ -49,8 +50,13 @@ template <class P, class Dims> constexpr void add_parameters(ParameterTable& row
   constexpr const auto& table = Compiled<P>::table;
   for (int i = 0; i < table.leaves; ++i) {
     const LeafRecord& leaf = table.leaf[i];
-    if (!((leaf.role == roles) || ...) || rows.find(leaf.path) >= 0) continue;
+    if (!((leaf.role == roles) || ...)) continue;
+    if (const int known = rows.find(leaf.path); known >= 0) {
+      rows.row[known].contracted = (rows.row[known].contracted || contracts_with<P>(i)) && !stores_to<P>(i);
+      continue;
+    }
     ParameterRow r;
+    r.contracted = contracts_with<P>(i) && !stores_to<P>(i);
     r.role = leaf.role;
     r.path = leaf.path;
     r.dtype = leaf.dtype;

@@ -1,6 +1,7 @@
 // binding: the memory and the extents that a program runs with. Flat and trivially copyable: it is also what a kernel is given.
 #pragma once
 #include <weft/core/error.hpp>
+#include <weft/core/panels.hpp>
 #include <weft/plan/plan_errors.hpp>
 
 #include <string>
@@ -10,7 +11,8 @@ namespace weft {
 struct View {  // what a kernel sees of a tensor: strides in elements
   void* data = nullptr;
   long stride[max_rank]{};
-  DType format{};  // as its leaf says; of a leaf of any_block: one of the block formats
+  DType format{};      // as its leaf says; of a leaf of any_block: one of the block formats
+  long panel_row = 0;  // the elements of a row where rows lie in panels (core/panels.hpp), else 0
 };
 
 template <class P> struct Binding {
@@ -52,23 +54,30 @@ template <class P> void change_extent(Binding<P>& b, const char* name, long exte
     if (a.record.extent == runtime && same_text(name, a.record.name)) b.extent[i] = extent;
   }
 }
+// How the rows of a tensor in blocks lie in memory: one after the other, or in panels of 16 (core/panels.hpp).
+enum class RowLayout : std::uint8_t { plain, panels };
+
 // Binds a leaf to dense row-major memory; the extents of its axes must be set. Throws Error where the last dimension is no whole number of
-// blocks, and where the format of a leaf of any_block is none of the block formats.
-template <class P> void bind_dense(Binding<P>& b, int leaf, void* data, DType format) {
+// blocks, where the format of a leaf of any_block is none of the block formats, and where rows are said to lie in panels that cannot.
+template <class P> void bind_dense(Binding<P>& b, int leaf, void* data, DType format, RowLayout layout = RowLayout::plain) {
   const LeafRecord& l = Compiled<P>::table.leaf[leaf];
+  const auto refuse = [&](const std::string& problem) { throw Error(std::string("operand ") + l.path.text + ": " + problem); };
   if (l.dtype == DType::any_block ? !is_block(format) || format == DType::any_block : format != l.dtype)
-    throw Error(std::string("operand ") + l.path.text + ": expected " + name_of(l.dtype) + ", found " + name_of(format));
-  if (is_block(format)) {
-    long row = 1;
-    for (int d = 0, a = 0; d < l.rank; ++d)
-      for (int i = 0; i < l.axes_in[d]; ++i, ++a)
-        if (d + 1 == l.rank) row *= b.extent[l.axis[a]];
-    if (row % block_elements(format) != 0)
-      throw Error(std::string("operand ") + l.path.text + ": its rows have " + std::to_string(row) + " elements; " + name_of(format) +
-                  " stores blocks of " + std::to_string(block_elements(format)));
+    refuse(std::string("expected ") + name_of(l.dtype) + ", found " + name_of(format));
+  long row = 1, rows = 1;
+  for (int d = 0, a = 0; d < l.rank; ++d)
+    for (int i = 0; i < l.axes_in[d]; ++i, ++a) (d + 1 == l.rank ? row : rows) *= b.extent[l.axis[a]];
+  if (is_block(format) && row % block_elements(format) != 0)
+    refuse("its rows have " + std::to_string(row) + " elements; " + name_of(format) + " stores blocks of " +
+           std::to_string(block_elements(format)));
+  if (layout == RowLayout::panels) {
+    if (!is_block(format)) refuse(std::string("panels are for formats in blocks, found ") + name_of(format));
+    if (rows % panel_rows != 0) refuse("panels have " + std::to_string(panel_rows) + " rows each, found " + std::to_string(rows) + " rows");
+    if (stores_to<P>(leaf)) refuse("the program stores to it, and can only read panels");
   }
   b.view[leaf].data = data;
   b.view[leaf].format = format;
+  b.view[leaf].panel_row = layout == RowLayout::panels ? row : 0;
   long step = 1;
   for (int d = l.axes; d-- > 0;) {
     b.view[leaf].stride[d] = step;

@@ -69,7 +69,22 @@ template <class P> struct Compiled {
 
 template <class P> inline constexpr int kernel_count = Compiled<P>::plan.kernels;
 
+// does a program read a leaf as the columns of a contraction? does it store to it?
+template <class P> constexpr bool contracts_with(int leaf) {
+  constexpr auto& plan = Compiled<P>::plan;
+  for (int n = 0; n < plan.nodes; ++n)
+    if (plan.node[n].kind == NodeKind::contract && plan.node[plan.node[n].operand[1]].kind == NodeKind::leaf &&
+        plan.node[plan.node[n].operand[1]].leaf == leaf)
+      return true;
+  return false;
+}
+template <class P> constexpr bool stores_to(int leaf) {
+  for (int s = 0; s < Compiled<P>::plan.stores; ++s)
+    if (Compiled<P>::plan.store[s].leaf == leaf) return true;
+  return false;
+}
+
 // the functor of a Map, from the number of a record that has it
-template <class P, int record> using functor_at = typename functor_of<typename type_of_record<P, Compiled<P>::table, record>::type>::type;
+template <class P, int record> using functor_at = typename functor_of<typename type_of_record<P, record>::type>::type;
 
 }  // namespace weft

@@ -38,11 +38,23 @@ struct root_of<0, Program<Assign<At<Target, Ax, Index>, E>, Rest...>> {
   using index = Index;
 };
 
-template <class P, auto& table, int n> struct type_of_record {
-  static constexpr int parent = table.record[n].parent, child = table.record[n].child;
+// Where the type of each record is found. A table of its own, because compilers copy a constant as a whole to read a part of it; and no
+// template argument, because nvcc cannot pass one by reference.
+template <class P> struct Compiled;  // of plan.hpp
+template <int count> struct Ancestry { short parent[count]{}, child[count]{}; };
+template <class P> inline constexpr auto ancestry = [] {
+  Ancestry<Compiled<P>::table.count + 1> a;
+  for (int n = 0; n < Compiled<P>::table.count; ++n) {
+    a.parent[n] = Compiled<P>::table.record[n].parent;
+    a.child[n] = Compiled<P>::table.record[n].child;
+  }
+  return a;
+}();
+template <class P, int n> struct type_of_record {
+  static constexpr int parent = ancestry<P>.parent[n], child = ancestry<P>.child[n];
   static auto find() {
     if constexpr (parent >= 0) {
-      return typename child_of<child, typename type_of_record<P, table, parent>::type>::type{};
+      return typename child_of<child, typename type_of_record<P, parent>::type>::type{};
     } else {
       using Root = root_of<(-parent - 1) / 4, typename P::self>;
       if constexpr ((-parent - 1) % 4 == 0)

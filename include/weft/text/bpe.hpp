@@ -59,7 +59,8 @@ class MergeTable {
     std::int32_t token;
   };
 
-  explicit MergeTable(std::size_t count) : slots_(std::bit_ceil(2 * count + 2)), shift_(64 - std::countr_zero(slots_.size())) {}
+  // between a third and two thirds of the slots are taken
+  explicit MergeTable(std::size_t count) : slots_(std::bit_ceil(count + count / 2 + 2)), shift_(64 - std::countr_zero(slots_.size())) {}
 
   // False if the pair has a merge already.
   bool insert(std::int32_t left, std::int32_t right, Merge merge) {

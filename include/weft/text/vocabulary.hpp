@@ -17,7 +17,7 @@ class Vocabulary {
 
   // False if the token is there already.
   bool insert(std::string token, std::int32_t id) {
-    if (2 * (entries_.size() + 1) > slots_.size()) grow();
+    if (3 * (entries_.size() + 1) > 2 * slots_.size()) grow();
     const std::uint64_t hash = hash_of(token);
     Slot& slot = slots_[find_slot(token, hash)];
     if (slot.entry != nowhere) return false;

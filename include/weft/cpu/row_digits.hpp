@@ -1,15 +1,23 @@
-// block_row: rows of activations as digits of 8 bits, so that products with blocks of weights are products of small whole numbers.
+// row_digits: rows of activations as digits of 8 bits, so that products with blocks of weights are products of small whole numbers.
 //
 // Groups of 32 elements share a scale. With m the largest magnitude of a group, in f32 arithmetic, each operation rounded to nearest even:
 //   scale = m / 127,   digit = round to nearest even (x * (127 / m)),   x is taken for scale * digit
 // and scale and digits are 0 where m < 2^-100. The error of an element is at most (0.5 + 2^-15) * m / 127.
 #pragma once
-#include "block_formats.hpp"
+#include "block_simd.hpp"
 
 namespace weft::cpu {
 
 // the format: a tag for row operands of products
 struct digits {};
+
+// 32 neighbours. The groups of rows that are multiplied together lie side by side: [group][row].
+struct DigitGroup {
+  static constexpr long elements = 32;
+  std::int8_t digit[elements];
+  float scale, scaled_sum;                                // scaled_sum: scale * the sum of the digits
+  std::int32_t minus_sum, minus_low_sum, minus_high_sum;  // that sum; of the first 16 digits; of the others
+};
 
 namespace detail {
 
@@ -78,57 +86,18 @@ template <class F> WEFT_INLINE void quantize_groups(const float* row, long k, F 
 
 }  // namespace detail
 
-// A row in memory: digits in the order of steps (block_formats.hpp); the scale of each group; scale * sum of digits of each group; the sums of
-// digits of each half of a group; groups in the order of lanes. Beyond k, up to a whole step, zeros. k is a multiple of 32.
-struct QuantizedRow {
-  static constexpr long group = 32;
-  static constexpr long padded(long k) { return (k + detail::step_elements - 1) / detail::step_elements * detail::step_elements; }
-  static constexpr long bytes(long k) { return (padded(k) / group * (group + 12) + 63) / 64 * 64; }
-  static const std::int8_t* digits(const std::byte* row) { return reinterpret_cast<const std::int8_t*>(row); }
-  static const float* scales(const std::byte* row, long k) { return reinterpret_cast<const float*>(row + padded(k)); }
-  static const float* sums(const std::byte* row, long k) { return scales(row, k) + padded(k) / group; }
-  static const std::int16_t* half_sums(const std::byte* row, long k) {
-    return reinterpret_cast<const std::int16_t*>(sums(row, k) + padded(k) / group);
-  }
-
-  // where element i of the row lies
-  static constexpr long place(long i) {
-    constexpr long step = detail::step_elements;
-    const long g = i % step / 32;
-    return i / step * step + g / detail::pieces * (step / 4) + i % 32 / 16 * (step / 8) + g % detail::pieces * 16 + i % 16;
-  }
-  // where the numbers of group g lie
-  static constexpr long lane(long g) {
-    return g / detail::step_groups * detail::step_groups + detail::lane_of(static_cast<int>(g % detail::step_groups));
-  }
-
-  // row: k elements; out: bytes(k), 64-byte aligned
-  static void quantize(const float* row, long k, std::byte* out) {
-    const long groups = k / group, all = padded(k) / group;
-    float* scale = reinterpret_cast<float*>(out + padded(k));
-    float* sum = scale + all;
-    std::int16_t* half_sum = reinterpret_cast<std::int16_t*>(sum + all);
-    detail::quantize_groups(row, k, [&](const detail::QuantizedGroups& q, long first, int n) {
-      for (int i = 0; i < n; ++i) {
-        const long g = first + i;
-        std::memcpy(out + place(g * group), q.digit[i], 16);
-        std::memcpy(out + place(g * group + 16), q.digit[i] + 16, 16);
-        scale[lane(g)] = q.scale[i];
-        sum[lane(g)] = q.sum[i];
-        half_sum[2 * lane(g)] = static_cast<std::int16_t>(static_cast<int>(q.low[i]));
-        half_sum[2 * lane(g) + 1] = static_cast<std::int16_t>(static_cast<int>(q.high[i]));
-      }
-    });
-    for (long g = groups; g < all; ++g) {
-      std::memset(out + place(g * group), 0, 16);
-      std::memset(out + place(g * group + 16), 0, 16);
-      scale[lane(g)] = sum[lane(g)] = 0.f;
-      half_sum[2 * lane(g)] = half_sum[2 * lane(g) + 1] = 0;
+// row: k elements, a multiple of 32; its groups go to out, out + step, ...
+inline void quantize_row_digits(const float* row, long k, DigitGroup* out, long step) {
+  detail::quantize_groups(row, k, [&](const detail::QuantizedGroups& q, long, int n) {
+    for (int g = 0; g < n; ++g, out += step) {
+      std::memcpy(out->digit, q.digit[g], sizeof out->digit);
+      out->scale = q.scale[g];
+      out->scaled_sum = q.sum[g];
+      out->minus_low_sum = -static_cast<std::int32_t>(q.low[g]);
+      out->minus_high_sum = -static_cast<std::int32_t>(q.high[g]);
+      out->minus_sum = out->minus_low_sum + out->minus_high_sum;
     }
-  }
-  static void dequantize(const std::byte* row, long k, float* out) {
-    for (long i = 0; i < k; ++i) out[i] = scales(row, k)[lane(i / group)] * static_cast<float>(digits(row)[place(i)]);
-  }
-};
+  });
+}
 
 }  // namespace weft::cpu
