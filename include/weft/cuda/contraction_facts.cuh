@@ -1,0 +1,136 @@
+// contraction_facts: what the skeleton contraction knows of its kernel at compile time: left operands, columns, the format in which it
+// multiplies.
+#pragma once
+#include <weft/cuda/row_body.cuh>
+
+namespace weft::cuda {
+
+WEFT_BOTH constexpr long round_up(long n, long multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+// a value in blocks, which meets weights in blocks
+template <class P, int node> inline constexpr bool is_quantised =
+    trimmed_plan<P>.node[node].kind == NodeKind::cast&& trimmed_plan<P>.node[node].dtype >= DType::q8_0;
+
+template <class P, int k> struct ContractionFacts {
+  static constexpr auto& plan = trimmed_plan<P>;  // for facts only: device code cannot name it
+  static constexpr Kernel kernel = trimmed_plan<P>.kernel[k];
+  static constexpr int lefts = kernel.lefts, segments = kernel.segments;
+
+  // ---- left operands
+  static constexpr int first_with_left(int l) {
+    for (int g = 0; g < kernel.segments; ++g)
+      for (int i = 0; i < kernel.segment[g].contractions; ++i)
+        if (kernel.segment[g].left_of[i] == l) return kernel.segment[g].contraction[i];
+    return -1;
+  }
+  template <int l> struct Left {
+    static constexpr int node = kernel.left[l].node;
+    static constexpr bool is_leaf = plan.node[node].kind == NodeKind::leaf;
+    static constexpr AxisList depth = ordered_below(plan, kernel.left[l].bound, plan.node[first_with_left(l)].operand[1]);
+    static constexpr NodeList statistics = [] {
+      NodeList s;
+      for (int i = 0; i < kernel.left[l].statistics; ++i) s.add(kernel.left[l].statistic[i]);
+      return s;
+    }();
+    struct Depth {
+      static constexpr AxisList list = depth;
+    };
+  };
+
+  // ---- the format in which operands are multiplied: bf16 or f16 where both are such numbers, so that nothing is rounded; else f32
+  static constexpr bool multiplies(DType t) {
+    for (int g = 0; g < kernel.segments; ++g)
+      for (int i = 0; i < kernel.segment[g].contractions; ++i) {
+        const Node &c = plan.node[kernel.segment[g].contraction[i]], &left = plan.node[c.operand[0]], &right = plan.node[c.operand[1]];
+        if ((left.kind != NodeKind::leaf && left.kind != NodeKind::cast) || left.dtype != t) return false;
+        if (right.kind != NodeKind::leaf || right.dtype != t) return false;
+      }
+    return true;
+  }
+  using Element = std::conditional_t<multiplies(DType::bf16), bf16, std::conditional_t<multiplies(DType::f16), f16, float>>;
+  static constexpr DType element = dtype_of<Element>;
+  static constexpr bool on_tensor_cores = !std::is_same_v<Element, float>;
+
+  // ---- rows
+  static constexpr AxisList rows_list = [] {
+    const Node& left = plan.node[kernel.left[0].node];
+    const Mask rows = kernel.rows & ~kernel.batch;
+    return left.kind == NodeKind::leaf ? ordered(plan, rows, left) : ordered(plan, rows, plan.store[kernel.segment[0].store[0]]);
+  }();
+  static constexpr AxisList batch_list = ordered(plan, kernel.batch, plan.store[kernel.segment[0].store[0]]);
+  struct Rows {
+    static constexpr AxisList list = rows_list;
+  };
+  struct Batch {
+    static constexpr AxisList list = batch_list;
+  };
+  static constexpr AxisList join(AxisList a, const AxisList& b) {
+    for (int i = 0; i < b.count; ++i) a.axis[a.count++] = b.axis[i];
+    return a;
+  }
+
+  // ---- The columns of a segment, counted along its list. A tile has a run of them, or, where the epilogue reduces over columns, all that
+  // it reduces over: the innermost axes.
+  template <int g> struct Columns {
+    static constexpr Segment segment = kernel.segment[g];
+    static constexpr Mask reduced = segment.reductions ? plan.node[segment.reduction[0]].bound : 0;
+    static constexpr AxisList list =
+        join(ordered(plan, segment.columns & ~reduced, plan.store[segment.store[0]]),
+             reduced ? ordered_below(plan, reduced, plan.node[segment.contraction[0]].operand[1]) : AxisList{});
+    static constexpr int lane = list.axis[list.count - 1], contractions = segment.contractions;
+    static constexpr Mask chunk_axes = [] {
+      Mask m = 0;
+      for (int i = list.count - count_axes(reduced); i < list.count; ++i) m |= bit(list.axis[i]);
+      return m;
+    }();
+    static constexpr long chunk = [] {  // columns that are reduced together; the extents of such axes are part of their types
+      long n = 1;
+      for (int i = list.count - count_axes(reduced); i < list.count; ++i) n *= plan.axis[list.axis[i]].record.extent;
+      return n;
+    }();
+    // one value for all columns that the tile reduces
+    static constexpr bool whole_chunk(int store) {
+      Mask used = 0;
+      for (int d = 0; d < plan.store[store].rank; ++d) used |= plan.store[store].at[d].axes();
+      return reduced != 0 && !(used & chunk_axes);
+    }
+  };
+
+  // ---- the operands of contraction i of segment g
+  template <int g, int i> struct Operands {
+    static constexpr int node = kernel.segment[g].contraction[i], left = kernel.segment[g].left_of[i], right = plan.node[node].operand[1];
+    static constexpr bool right_is_leaf = plan.node[right].kind == NodeKind::leaf;
+  };
+};
+
+// A leaf can be multiplied from where it lies if its depth is contiguous and 16 bytes can be loaded at once from every multiple of 16 bytes
+// of a row.
+template <class P, int leaf, class Depth, int width> bool lies_along(const Binding<P>& b) {
+  using A = LeafAccess<P, leaf>;
+  constexpr int n = Depth::list.count, lane = Depth::list.axis[n - 1];
+  bool regular = A::template is_aligned<lane, width>(b);
+  long expected = 1;
+  unroll<n>([&](auto i) {
+    constexpr int axis = Depth::list.axis[n - 1 - i];
+    const long extent = extent_of<P, axis>(b);
+    regular = regular && (A::template step<axis>(b) == expected || extent == 1);
+    expected *= extent;
+  });
+  return regular;
+}
+// the same of a leaf in blocks, whose blocks have to lie along the depth
+template <class P, int leaf, class Depth> bool blocks_lie_along(const Binding<P>& b) {
+  using A = LeafAccess<P, leaf>;
+  constexpr int n = Depth::list.count;
+  long expected = 1;
+  bool regular = b.view[A::leaf].panel_row == 0;
+  unroll<n>([&](auto i) {
+    constexpr int axis = Depth::list.axis[n - 1 - i];
+    const long extent = extent_of<P, axis>(b);
+    regular = regular && (A::template step<axis>(b) == expected || extent == 1);
+    expected *= extent;
+  });
+  return regular && expected % block_elements(A::dtype) == 0;
+}
+
+}  // namespace weft::cuda

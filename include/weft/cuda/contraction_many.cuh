@@ -1,0 +1,241 @@
+// contraction_many: the skeleton contraction where there are many rows. Operands that do not lie as they are multiplied are staged first;
+// then each block multiplies a tile of rows by a tile of the columns of all contractions of a segment, and its sums go through the
+// epilogue.
+#pragma once
+#include <weft/cuda/device.cuh>
+#include <weft/cuda/epilogue.cuh>
+#include <weft/cuda/staging.cuh>
+#include <weft/cuda/tile_product.cuh>
+
+namespace weft::cuda {
+
+template <class P, int k> struct ManyFacts {
+  using F = ContractionFacts<P, k>;
+  using E = typename F::Element;
+  static constexpr int stages = 4, stage_elements = stage_bytes / static_cast<int>(sizeof(E)), piece = 16 / static_cast<int>(sizeof(E));
+
+  // columns of each contraction in a tile of segment g
+  template <int g> static constexpr int columns = [] {
+    using C = typename F::template Columns<g>;
+    if (C::reduced) return static_cast<int>(round_up(C::chunk, 32));
+    return C::contractions == 1 ? 128 : C::contractions == 2 ? 64 : 32;
+  }();
+  template <int g> static constexpr int all_columns = columns<g>* F::template Columns<g>::contractions;
+  // how far the next tile is; where columns are reduced, a tile is one group of them
+  template <int g> static constexpr long step = F::template Columns<g>::reduced ? F::template Columns<g>::chunk : columns<g>;
+  template <int g> WEFT_BOTH static long tiles(const Binding<P>& b) {
+    return (count_of<P, typename F::template Columns<g>>(b) + step<g> - 1) / step<g>;
+  }
+  static constexpr int widest = []<int... g>(std::integer_sequence<int, g...>) {
+    int n = 0;
+    for (const int c : {all_columns<g>...}) n = c > n ? c : n;
+    return n;
+  }
+  (std::make_integer_sequence<int, F::segments>{});
+  static_assert(widest <= 256, "the columns over which an epilogue reduces, times the contractions that it needs, are at most 256");
+  static constexpr int most_rows = widest <= 128 ? 128 : 64;
+
+  // ---- shared memory: the stages of both operands; then the sums in their place
+  static constexpr int most_reductions = [] {
+    int n = 1;
+    for (int g = 0; g < F::segments; ++g) n = F::kernel.segment[g].reductions > n ? F::kernel.segment[g].reductions : n;
+    return n;
+  }();
+  static constexpr int padding = 8;  // floats after each row of sums, so that rows begin in different banks
+  static constexpr int shared_bytes(int rows) {
+    const int staged = stages * (rows + widest) * stage_bytes, sums = rows * (widest + padding + most_reductions) * 4;
+    return staged > sums ? staged : sums;
+  }
+
+  // ---- contractions that have their left operand in common are multiplied together
+  struct Run {
+    int first, last, left;
+  };
+  struct Runs {
+    Run run[6]{};
+    int count = 0;
+  };
+  template <int g> static constexpr Runs runs = [] {
+    Runs r;
+    const Segment& s = F::kernel.segment[g];
+    for (int i = 0; i < s.contractions; ++i) {
+      if (r.count > 0 && r.run[r.count - 1].left == s.left_of[i])
+        r.run[r.count - 1].last = i + 1;
+      else
+        r.run[r.count++] = {i, i + 1, s.left_of[i]};
+    }
+    return r;
+  }();
+};
+
+template <class P, int k, int rows> struct ManyRows {
+  using M = ManyFacts<P, k>;
+  using F = ContractionFacts<P, k>;
+  using E = typename F::Element;
+  using Places = typename Staging<P, k>::Places;
+  static constexpr int threads = 2 * rows, at_once = threads / 4;  // rows of a stage that all threads copy at once, a piece each
+
+  // the beginnings of the rows (or columns) of a stage that this thread copies; nullptr: there is no such row
+  template <int count> struct Sources { const E* row[(count + at_once - 1) / at_once]; };
+  template <int count>
+  WEFT_DEVICE static void copy(unsigned stage, const Sources<count>& from, const void* somewhere, long at, long depth) {
+    const int piece = static_cast<int>(threadIdx.x % 4);
+    const long first = at + piece * M::piece, left = (depth - first) * static_cast<long>(sizeof(E));
+    const int bytes = left >= 16 ? 16 : left > 0 ? static_cast<int>(left) : 0;
+#pragma unroll
+    for (int i = 0; i < (count + at_once - 1) / at_once; ++i) {
+      const int row = static_cast<int>(threadIdx.x / 4) + i * at_once;
+      if (count % at_once == 0 || row < count) {
+        const bool exists = from.row[i] && bytes > 0;
+        copy_async(piece_of(stage, row, piece), exists ? from.row[i] + first : somewhere, exists ? bytes : 0);
+      }
+    }
+  }
+  template <int l> WEFT_DEVICE static Sources<rows> left_sources(const Binding<P>& b, const Places& places, Index<P>& index, long first_row,
+                                                                 long row_count, long batch) {
+    using L = typename F::template Left<l>;
+    Sources<rows> s;
+    const long size = round_up(count_of<P, typename L::Depth>(b), M::piece);
+#pragma unroll
+    for (int i = 0; i < (rows + at_once - 1) / at_once; ++i) {
+      const long row = first_row + threadIdx.x / 4 + i * at_once;
+      s.row[i] = nullptr;
+      if (row >= row_count) continue;
+      if (places.left[l]) {
+        s.row[i] = places.left[l] + (batch * row_count + row) * size;
+      } else if constexpr (L::is_leaf && LeafAccess<P, L::node>::dtype == F::element) {
+        decode<P, typename F::Rows>(b, static_cast<unsigned>(row), index);
+        s.row[i] = LeafAccess<P, L::node>::data(b) + LeafAccess<P, L::node>::offset(b, index);
+      }
+    }
+    return s;
+  }
+  // of contractions [first, last) of segment g
+  template <int g, int first, int last> WEFT_DEVICE static auto right_sources(const Binding<P>& b, const Places& places, Index<P>& index,
+                                                                              long first_column, long column_count, long batch) {
+    using C = typename F::template Columns<g>;
+    constexpr int columns = M::template columns<g>, count = (last - first) * columns;
+    const long end = first_column + M::template step<g> < column_count ? first_column + M::template step<g> : column_count;
+    Sources<count> s;
+#pragma unroll
+    for (int i = 0; i < (count + at_once - 1) / at_once; ++i) {
+      const int place = static_cast<int>(threadIdx.x / 4) + i * at_once, contraction = first + place / columns;
+      const long column = first_column + place % columns;
+      s.row[i] = nullptr;
+      if (place >= count || column >= end) continue;
+      decode<P, C>(b, static_cast<unsigned>(column), index);
+      unroll<last - first>([&](auto c) {
+        constexpr int number = first + c;
+        if (contraction != number) return;
+        using O = typename F::template Operands<g, number>;
+        using L = typename F::template Left<O::left>;
+        if (places.right[g][number]) {
+          s.row[i] = places.right[g][number] + (batch * column_count + column) * round_up(count_of<P, typename L::Depth>(b), M::piece);
+        } else if constexpr (O::right_is_leaf && trimmed_plan<P>.node[O::right].dtype == F::element) {
+          s.row[i] = LeafAccess<P, O::right>::data(b) + LeafAccess<P, O::right>::offset(b, index);
+        }
+      });
+    }
+    return s;
+  }
+
+  template <int g, int r, class Product>
+  WEFT_DEVICE static void multiply(const Binding<P>& b, const Places& places, Index<P>& index, long first_row, long row_count,
+                                   long first_column, long column_count, long batch, unsigned shared, Product& product) {
+    constexpr int first = M::template runs<g>.run[r].first, last = M::template runs<g>.run[r].last, left = M::template runs<g>.run[r].left;
+    constexpr int columns = M::template columns<g>, right_rows = (last - first) * columns;
+    const auto left_rows = left_sources<left>(b, places, index, first_row, row_count, batch);
+    const auto right = right_sources<g, first, last>(b, places, index, first_column, column_count, batch);
+    const long depth = count_of<P, typename F::template Left<left>::Depth>(b);
+    const int count = static_cast<int>((depth + M::stage_elements - 1) / M::stage_elements);
+    constexpr unsigned slot = (rows + right_rows) * stage_bytes;
+    const void* somewhere = b.view[0].data;
+    const auto load = [&](int s) {
+      if (s < count) {
+        const unsigned stage = shared + s % M::stages * slot;
+        copy<rows>(stage, left_rows, somewhere, static_cast<long>(s) * M::stage_elements, depth);
+        copy<right_rows>(stage + rows * stage_bytes, right, somewhere, static_cast<long>(s) * M::stage_elements, depth);
+      }
+      commit_copies();
+    };
+    for (int s = 0; s < M::stages - 1; ++s) load(s);
+    for (int s = 0; s < count; ++s) {
+      wait_for_copies<M::stages - 2>();
+      __syncthreads();  // stage s has arrived, and all are done with the one before, whose place is filled now
+      load(s + M::stages - 1);
+      const unsigned stage = shared + s % M::stages * slot;
+      product.template add<first, last>(stage, stage + (rows - first * columns) * stage_bytes);
+    }
+    wait_for_copies<0>();
+    __syncthreads();
+  }
+
+  template <int g> WEFT_DEVICE static void tile(const Binding<P>& b, const Places& places, long number, unsigned vectors) {
+    extern __shared__ __align__(128) float shared[];
+    using C = typename F::template Columns<g>;
+    constexpr int columns = M::template columns<g>, all = M::template all_columns<g>, stride = all + M::padding;
+    const long first_row = static_cast<long>(blockIdx.x) * rows, row_count = count_of<P, typename F::Rows>(b), batch = blockIdx.z;
+    const long first_column = number * M::template step<g>, column_count = count_of<P, C>(b);
+    Index<P> index;
+    decode<P, typename F::Batch>(b, static_cast<unsigned>(batch), index);
+    TileProduct<E, rows, C::contractions, columns> product;
+    product.clear();
+    unroll<M::template runs<g>.count>([&](auto r) {
+      multiply<g, r>(b, places, index, first_row, row_count, first_column, column_count, batch, shared_address(shared), product);
+    });
+    product.write(shared, stride);
+    __syncthreads();
+    using Last = Epilogue<P, k, g>;
+    const long rows_left = row_count - first_row, columns_left = column_count - first_column;
+    const typename Last::Tile tile{first_row, first_column, static_cast<int>(rows_left < rows ? rows_left : rows),
+                                   static_cast<int>(columns_left < M::template step<g> ? columns_left : M::template step<g>)};
+    Last::run(b, index, tile, Accumulators{shared, stride, columns}, shared + rows * stride, vectors >> g & 1u);
+  }
+};
+
+// vectors: bit g says whether columns of segment g are stored some at a time
+template <class P, int k, int rows> __global__ void __launch_bounds__(2 * rows, rows == 128 ? 2 : 3)
+    many_rows_kernel(const Binding<P> b, const typename Staging<P, k>::Places places, unsigned vectors) {
+  using M = ManyFacts<P, k>;
+  long number = blockIdx.y;
+  unroll<ContractionFacts<P, k>::segments>([&](auto g) {
+    const long tiles = M::template tiles<g>(b);
+    if (number >= 0 && number < tiles) ManyRows<P, k, rows>::template tile<g>(b, places, number, vectors);
+    number -= tiles;
+  });
+}
+
+template <class P, int k> struct ContractionOfManyRows {
+  using F = ContractionFacts<P, k>;
+  using M = ManyFacts<P, k>;
+
+  static std::size_t workspace(const Binding<P>& b) { return Staging<P, k>::bytes(b); }
+  static void run(const Binding<P>& b, std::byte* memory, cudaStream_t stream) {
+    const auto places = Staging<P, k>::places_in(b, memory);
+    Staging<P, k>::run(b, places, stream);
+    const long count = count_of<P, typename F::Rows>(b), batches = count_of<P, typename F::Batch>(b);
+    long tiles = 0;
+    unsigned vectors = 0;
+    unroll<F::segments>([&](auto g) {
+      tiles += M::template tiles<g>(b);
+      vectors |= Epilogue<P, k, g>::is_aligned(b) ? 1u << g : 0u;
+    });
+    if (M::most_rows == 128 && count > 64)
+      launch<M::most_rows>(b, places, count, tiles, batches, vectors, stream);
+    else
+      launch<64>(b, places, count, tiles, batches, vectors, stream);
+  }
+
+ private:
+  template <int rows> static void launch(const Binding<P>& b, const typename Staging<P, k>::Places& places, long count, long tiles,
+                                         long batches, unsigned vectors, cudaStream_t stream) {
+    if (count * tiles * batches == 0) return;
+    constexpr int bytes = M::shared_bytes(rows);
+    check(cudaFuncSetAttribute(many_rows_kernel<P, k, rows>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
+          "asking for " + std::to_string(bytes) + " bytes of shared memory");
+    const dim3 grid(static_cast<unsigned>((count + rows - 1) / rows), static_cast<unsigned>(tiles), static_cast<unsigned>(batches));
+    many_rows_kernel<P, k, rows><<<grid, 2 * rows, bytes, stream>>>(b, places, vectors);
+  }
+};
+
+}  // namespace weft::cuda

@@ -1,0 +1,31 @@
+// Formulas that the library has never seen run on the device as they are written for the CPU.
+#include "../unit/unseen/attention_formulas.hpp"
+#include "../unit/unseen/pointwise_formulas.hpp"
+#include "../unit/unseen/projections_formulas.hpp"
+#include "check.hpp"
+
+using namespace weft;
+using namespace weft::unseen;
+
+template <class P> void check(double tolerance, std::int32_t past = 0) {
+  for (const long tokens : {1, 4, 11}) {
+    CAPTURE(tokens);
+    CHECK(error_on_device<P>({{"token", tokens}, {"key", tokens + past}}, past) < tolerance);
+  }
+}
+TEST_CASE("attention") {
+  for (const std::int32_t past : {0, 63, 300}) {
+    check<attention::Alibi>(340 * 0x1p-24, past);  // distances to 340: scores of that size
+    check<attention::Unguarded>(3e-6, past);
+    check<attention::Banded>(3e-6, past);
+  }
+}
+TEST_CASE("projections") {
+  check<projections::HeadNormRope>(f32_tolerance, 5);
+  check<projections::ScaledWeight>(f32_tolerance, 5);
+  check<projections::Transposed>(f32_tolerance, 5);
+}
+TEST_CASE("gates and losses") {
+  check<pointwise::GatedResidual>(f32_tolerance);
+  check<pointwise::CrossEntropy>(f32_tolerance);
+}
