@@ -1,6 +1,10 @@
 // device: what programs need of the CUDA runtime: errors as exceptions, memory on the device, streams, events. Memory and streams belong to
 // the device that is current when they are made.
 #pragma once
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+#error "weft: kernels need compute capability 8.0; expected -arch=sm_80 or newer (nvcc chooses an older one by default)"
+#endif
+
 #include <cuda_runtime.h>
 #include <weft/core/tensor.hpp>
 
