@@ -16,7 +16,6 @@ TEST_CASE("a mapped file shows the bytes of the file") {
   CHECK(file.bytes().size() == 13);
   CHECK(file.path() == directory / "bytes");
   file.will_need();
-  file.prefer_huge_pages();
   CHECK(file.text() == content);
 }
 

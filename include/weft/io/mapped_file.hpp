@@ -77,7 +77,7 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
 
-  // Hints, never errors: read ahead now, and back the mapping with large pages where the file system can.
+  // Hints, never errors: read ahead now
   void will_need() const { advise(MADV_WILLNEED); }
   // this part has been copied; its memory may be given back
   void not_needed(std::span<const std::byte> part) const {
@@ -85,11 +85,6 @@ class MappedFile {
     const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
     const auto end = reinterpret_cast<std::uintptr_t>(part.data() + part.size()) / page * page;
     if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
-  }
-  void prefer_huge_pages() const {
-#ifdef MADV_HUGEPAGE
-    advise(MADV_HUGEPAGE);
-#endif
   }
 
  private:
