@@ -1,16 +1,17 @@
 # Model types whose kernels become part of a program, in several source files, so that they compile side by side.
 #
-#   weft_add_models(<target> [<model>...] [CACHES <format>:<cache>...])
+#   weft_add_models(<target> [<model>...] [CACHES <format>:<cache>...] [EXPERTS <head_dim>:<experts>:<chosen>...])
 #
 # gives <target> the function `std::vector<weft::CompiledModel> compiled_models()` of <weft_models.hpp>. It offers each <model> with all
 # sizes in its type, and every composition with run-time sizes. A <model> is qwen2.5-0.5b, qwen2-7b, ... and is compiled for bf16, or for
 # the format that follows a colon: qwen2.5-0.5b:f32. Keys and values are kept in bf16, or in f32 beside weights in f32; a model keeps them in
 # another format that follows a second colon (qwen2.5-0.5b:bf16:q8_0), the compositions with run-time sizes of a <format> also in each
-# <cache> that CACHES names for it (blocks:q8_0).
+# <cache> that CACHES names for it (blocks:q8_0). Models with experts are compiled where EXPERTS says how many there are and how many of them a token
+# passes through (128:60:4 is Qwen1.5-MoE-A2.7B).
 set(weft_models_directory "${CMAKE_CURRENT_LIST_DIR}")
 
 function(weft_add_models target)
-  cmake_parse_arguments(PARSE_ARGV 1 argument "" "" CACHES)
+  cmake_parse_arguments(PARSE_ARGV 1 argument "" "" "CACHES;EXPERTS")
   set(entries)
   foreach(model IN LISTS argument_UNPARSED_ARGUMENTS)
     if(NOT model MATCHES "^qwen(2|2\\.5)-([0-9.]+)b(:(bf16|f32|blocks)(:(f32|bf16|f16|q8_0))?)?$")
@@ -33,10 +34,19 @@ function(weft_add_models target)
     endif()
     list(APPEND combinations ${cache})
   endforeach()
+  # Qwen2Runtime runs Llama, too: a decoder without biases is one whose biases are zero, and that costs nothing.
   foreach(combination IN LISTS combinations)
     string(REPLACE ":" "|" format "${combination}")
     foreach(head_dim IN ITEMS 64 128)
-      list(APPEND entries "Qwen2Runtime<${head_dim}>|qwen2|${format}" "LlamaRuntime<${head_dim}>|llama|${format}")
+      list(APPEND entries "Qwen2Runtime<${head_dim}>|qwen2|${format}")
+    endforeach()
+  endforeach()
+  foreach(experts IN LISTS argument_EXPERTS)
+    if(NOT experts MATCHES "^([0-9]+):([0-9]+):([0-9]+)$")
+      message(FATAL_ERROR "'${experts}' says nothing of experts: expected head_dim, experts and how many of them are chosen, such as 128:60:4")
+    endif()
+    foreach(format IN ITEMS bf16 f32 blocks)
+      list(APPEND entries "Qwen2MoeRuntime<${CMAKE_MATCH_1}, ${CMAKE_MATCH_2}, ${CMAKE_MATCH_3}>|qwen2_moe|${format}|")
     endforeach()
   endforeach()
 

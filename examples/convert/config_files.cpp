@@ -13,15 +13,29 @@ double usual_attention_factor(double factor) { return factor <= 1 ? 1 : 0.1 * st
 Json ids_of(const std::vector<std::int32_t>& ids) { return ids.empty() ? Json(nullptr) : ids.size() == 1 ? Json(ids[0]) : Json(ids); }
 Json id_of(std::optional<std::int32_t> id) { return id ? Json(*id) : Json(nullptr); }
 
+void add_windows(Json& json, const weft::ModelConfig& c) {
+  const long widest = *std::ranges::max_element(c.window);  // all that are not 0 are the same
+  json["use_sliding_window"] = widest > 0;
+  if (widest == 0) return;
+  json["sliding_window"] = widest;
+  for (const long window : c.window) json["layer_types"].push_back(window > 0 ? "sliding_attention" : "full_attention");
+}
+
 }  // namespace
 
 void add_config(weft::GgufWriter& writer, const Model& model, std::uint32_t file_type) {
   const auto& c = model.config;
   if (std::ranges::any_of(c.window, [](long window) { return window != 0; }))
-    throw weft::Error(model.name + ": sliding attention: GGUF has no key for it in the architecture " + c.model_type);
-  const auto add = [&](const char* key, auto value) { writer.add(c.model_type + "." + key, value); };
+    throw weft::Error(model.name + ": sliding attention: GGUF has no key for it in the architecture of " + c.model_type);
+  if (c.experts && c.experts->normalised)
+    throw weft::Error(model.name + ": norm_topk_prob: GGUF has no key for it in the architecture qwen2moe");
+  for (long l = 0; l < c.layers; ++l)
+    if (c.experts && !has_experts(c, l))
+      throw weft::Error(model.name + ": layer " + std::to_string(l) + " has no experts: in the architecture qwen2moe all layers have");
+  const std::string architecture = c.model_type == "qwen2_moe" ? "qwen2moe" : c.model_type;
+  const auto add = [&](const char* key, auto value) { writer.add(architecture + "." + key, value); };
   const auto size = [](long value) { return static_cast<std::uint32_t>(value); };
-  writer.add("general.architecture", c.model_type);
+  writer.add("general.architecture", architecture);
   writer.add("general.type", "model");
   writer.add("general.name", model.name);
   writer.add("general.file_type", file_type);
@@ -38,6 +52,12 @@ void add_config(weft::GgufWriter& writer, const Model& model, std::uint32_t file
   add("rope.dimension_count", size(c.head_dim));
   add("rope.freq_base", static_cast<float>(c.rope_theta));
   add("vocab_size", size(c.vocab));
+  if (c.experts) {
+    add("expert_count", size(c.experts->experts));
+    add("expert_used_count", size(c.experts->chosen));
+    add("expert_feed_forward_length", size(c.experts->intermediate));
+    add("expert_shared_feed_forward_length", size(c.experts->shared_intermediate));
+  }
   if (!c.yarn) return;
   const auto& yarn = *c.yarn;
   if (std::abs(yarn.attention_factor - usual_attention_factor(yarn.factor)) > 1e-6 || !yarn.truncate)
@@ -54,7 +74,11 @@ std::string config_json(const Model& model, weft::DType format) {
   const bool is_llama = c.model_type == "llama";
   if (is_llama && c.qkv_bias != c.output_bias)
     throw weft::Error(model.name + ": biases in the projections of attention: config.json has one key for all four, found some of them");
-  Json json = {{"architectures", {is_llama ? "LlamaForCausalLM" : "Qwen2ForCausalLM"}},
+  const bool is_moe = c.model_type == "qwen2_moe";
+  Json json = {{"architectures",
+                {is_llama ? "LlamaForCausalLM"
+                 : is_moe ? "Qwen2MoeForCausalLM"
+                          : "Qwen2ForCausalLM"}},
                {"model_type", c.model_type},
                {"hidden_act", "silu"},
                {"hidden_size", c.hidden},
@@ -77,7 +101,18 @@ std::string config_json(const Model& model, weft::DType format) {
                {"use_cache", true}};
   if (weft::is_block(format)) json["quantization_config"] = {{"quant_method", "weft"}};  // transformers refuses what it cannot read
   if (is_llama) json["attention_bias"] = c.qkv_bias;
-  if (!is_llama) json["use_sliding_window"] = false;
+  if (!is_llama) add_windows(json, c);
+  if (is_moe) {
+    const weft::ExpertsConfig e = c.experts.value_or(weft::ExpertsConfig{});
+    json["num_experts"] = e.experts;
+    json["num_experts_per_tok"] = e.chosen;
+    json["moe_intermediate_size"] = e.intermediate;
+    json["shared_expert_intermediate_size"] = e.shared_intermediate;
+    json["norm_topk_prob"] = e.normalised;
+    json["decoder_sparse_step"] = e.step;
+    json["mlp_only_layers"] = e.dense_layers;
+    json["qkv_bias"] = c.qkv_bias;
+  }
   if (c.yarn)
     json["rope_scaling"] = {{"rope_type", "yarn"},
                             {"factor", c.yarn->factor},

@@ -50,7 +50,7 @@ std::string names_of_targets() {
 }
 
 DType format_of(const Parameter& parameter, const weft::ModelConfig& config, const Target& target, std::optional<DType> output_format) {
-  if (parameter.shape.size() == 1) return DType::f32;
+  if (parameter.is_vector() || is_router(parameter)) return DType::f32;
   const bool is_embedding = parameter.name == "model.embed_tokens.weight", is_head = parameter.name == "lm_head.weight";
   if ((is_embedding || is_head) && output_format) return fitting(*output_format, parameter.columns());
   const bool serves_as_head = is_head || (is_embedding && config.tied);

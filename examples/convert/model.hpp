@@ -9,11 +9,13 @@
 #include <weft/generate/model_files.hpp>
 
 struct Parameter {
-  std::string name;                  // as transformers calls it
-  std::vector<std::uint64_t> shape;  // [rows, columns], or [rows]
+  std::string name;                  // as transformers calls it; # stands for the number of an expert
+  std::vector<std::uint64_t> shape;  // [rows, columns], or [rows]; of all experts of a layer: [experts, rows, columns]
 
-  long rows() const { return static_cast<long>(shape[0]); }
-  long columns() const { return shape.size() == 1 ? 1 : static_cast<long>(shape[1]); }
+  bool is_vector() const { return shape.size() == 1 || shape[0] == 1; }
+  long parts() const { return shape.size() == 3 ? static_cast<long>(shape[0]) : 1; }
+  long rows() const { return parts() * static_cast<long>(shape[shape.size() == 3 ? 1 : 0]); }  // of all parts
+  long columns() const { return shape.size() == 1 ? 1 : static_cast<long>(shape.back()); }
 };
 
 struct Model {
@@ -28,7 +30,14 @@ struct Model {
   std::function<const std::byte*(const Parameter&, long row, weft::DType)> stored_row;
 };
 
-// the parameters that a model of this config has; the head only if it is no other name of the embedding
+// the name of one expert's tensor, or the parameter's where it has one part
+std::string name_of_part(const Parameter& parameter, long part);
+// the matrix that gives the experts their scores, which files in blocks keep in f32
+bool is_router(const Parameter& parameter);
+// does a layer have experts, or one MLP?
+bool has_experts(const weft::ModelConfig& config, long layer);
+
+// The parameters that a model of this config has; the head only if it is no other name of the embedding. The experts of a layer are one parameter.
 std::vector<Parameter> parameters_of(const weft::ModelConfig& config, bool has_head);
 
 // `files` must outlive the model. Throws weft::Error for a tensor that is missing or has another shape or type than the config says, and

@@ -6,6 +6,7 @@
 #include <weft/generate/model_dims.hpp>
 #include <weft/models/llama.hpp>
 #include <weft/models/qwen2.hpp>
+#include <weft/models/qwen2_moe.hpp>
 
 namespace {
 
@@ -15,11 +16,17 @@ struct Size {
   long max_positions;
 };
 constexpr Size sizes[] = {
-    {"qwen2.5-0.5b", "qwen2", weft::qwen2::b0_5, 32768}, {"qwen2.5-1.5b", "qwen2", weft::qwen2::b1_5, 32768},
-    {"qwen2.5-3b", "qwen2", weft::qwen2::b3, 32768},     {"qwen2.5-7b", "qwen2", weft::qwen2::b7, 32768},
-    {"qwen2.5-14b", "qwen2", weft::qwen2::b14, 32768},   {"qwen2.5-32b", "qwen2", weft::qwen2::b32, 32768},
-    {"qwen2.5-72b", "qwen2", weft::qwen2::b72, 32768},   {"tinyllama-1.1b", "llama", weft::tiny_llama_1_1b, 2048},
+    {"qwen2.5-0.5b", "qwen2", weft::qwen2::b0_5, 32768},
+    {"qwen2.5-1.5b", "qwen2", weft::qwen2::b1_5, 32768},
+    {"qwen2.5-3b", "qwen2", weft::qwen2::b3, 32768},
+    {"qwen2.5-7b", "qwen2", weft::qwen2::b7, 32768},
+    {"qwen2.5-14b", "qwen2", weft::qwen2::b14, 32768},
+    {"qwen2.5-32b", "qwen2", weft::qwen2::b32, 32768},
+    {"qwen2.5-72b", "qwen2", weft::qwen2::b72, 32768},
+    {"tinyllama-1.1b", "llama", weft::tiny_llama_1_1b, 2048},
     {"llama2-7b", "llama", weft::llama2_7b, 4096},
+    {"qwen1.5-moe-a2.7b", "qwen2_moe", weft::qwen2_moe::a2_7b, 8192},
+    {"qwen2-57b-a14b", "qwen2_moe", weft::qwen2_moe::a14b, 131072},
 };
 const Size* size_named(std::string_view name) {
   for (const auto& size : sizes)

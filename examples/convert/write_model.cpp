@@ -22,9 +22,9 @@ class RowConverter {
   RowConverter(const Model& model, weft::cpu::Threads& threads, Progress& progress)
       : model_(model), threads_(threads), progress_(progress) {}
 
-  // hands the parameter's bytes to `write`, in pieces of whole rows; `row_of(i)` is the model's row that comes i-th
-  template <class RowOf, class Write> void convert(const Parameter& parameter, DType format, RowOf&& row_of, Write&& write) {
-    const long rows = parameter.rows(), columns = parameter.columns(), row_bytes = weft::bytes_for(format, columns);
+  // hands `rows` rows of the parameter to `write`, in pieces of whole rows; `row_of(i)` is the model's row that comes i-th
+  template <class RowOf, class Write> void convert(const Parameter& parameter, long rows, DType format, RowOf&& row_of, Write&& write) {
+    const long columns = parameter.columns(), row_bytes = weft::bytes_for(format, columns);
     const long piece = std::max(1L, piece_bytes / row_bytes), ticket_rows = std::max(1L, ticket_elements / columns);
     floats_.resize(static_cast<std::size_t>(threads_.size()));
     for (auto& row : floats_) row.resize(static_cast<std::size_t>(columns));
@@ -91,7 +91,9 @@ void write_gguf(const std::filesystem::path& path, const Model& model, const Voc
   std::uint64_t total = 0;
   const auto format = [&](const Parameter& parameter) { return format_of(parameter, model.config, target, output_format); };
   for (const auto& parameter : model.parameters) {
-    writer.add_tensor(weft::gguf_name_of(parameter.name).value(), format(parameter), parameter.shape);
+    auto shape = parameter.shape;
+    if (shape.size() == 2 && shape[0] == 1) shape.erase(shape.begin());
+    writer.add_tensor(weft::gguf_name_of(parameter.name).value(), format(parameter), shape);
     total += bytes_in(parameter, format(parameter));
   }
   Progress progress(path.filename().string(), total);
@@ -99,7 +101,7 @@ void write_gguf(const std::filesystem::path& path, const Model& model, const Voc
   for (const auto& parameter : model.parameters) {
     const auto order = weft::gguf_row_order(model.config.model_type, parameter.name, model.config.head_dim);
     converter.convert(
-        parameter, format(parameter), [&](long row) { return order.row_in_model(row); },
+        parameter, parameter.rows(), format(parameter), [&](long row) { return order.row_in_model(row); },
         [&](std::span<const std::byte> bytes) { writer.write(bytes); });
   }
   writer.commit();
@@ -115,26 +117,37 @@ void write_directory(const std::filesystem::path& path, const Model& model, cons
   std::filesystem::create_directories(path);
   std::vector<weft::TensorInfo> descriptions;
   std::map<std::string, std::string> metadata;
-  std::unordered_map<std::string, const Parameter*> parameters;
+  struct Part {
+    const Parameter* parameter;
+    long rows, first;
+  };
+  std::unordered_map<std::string, Part> parts;  // each expert is a tensor of its own here
   std::uint64_t total = 0;
   for (const auto& parameter : model.parameters) {
-    if (weft::is_block(format(parameter))) {
-      auto [bytes, entry] = weft::describe_blocks(parameter.name, format(parameter), parameter.shape);
-      descriptions.push_back(std::move(bytes));
-      metadata.insert(std::move(entry));
-    } else {
-      descriptions.push_back({parameter.name, plain_type(format(parameter)), parameter.shape});
+    auto shape = parameter.shape;
+    if (shape.size() == 3) shape.erase(shape.begin());
+    for (long part = 0; part < parameter.parts(); ++part) {
+      const std::string name = name_of_part(parameter, part);
+      if (weft::is_block(format(parameter))) {
+        auto [bytes, entry] = weft::describe_blocks(name, format(parameter), shape);
+        descriptions.push_back(std::move(bytes));
+        metadata.insert(std::move(entry));
+      } else {
+        descriptions.push_back({name, plain_type(format(parameter)), shape});
+      }
+      const long rows = parameter.rows() / parameter.parts();
+      parts.emplace(name, Part{&parameter, rows, part * rows});
     }
-    parameters.emplace(parameter.name, &parameter);
     total += bytes_in(parameter, format(parameter));
   }
   weft::SafetensorsWriter writer(path / "model.safetensors", std::move(descriptions), std::move(metadata));
   Progress progress((path / "model.safetensors").string(), total);
   RowConverter converter(model, threads, progress);
   for (const auto* tensor : writer.order()) {
-    const auto& parameter = *parameters.at(tensor->name);
+    const Part part = parts.at(tensor->name);
     converter.convert(
-        parameter, format(parameter), [](long row) { return row; }, [&](std::span<const std::byte> bytes) { writer.write(bytes); });
+        *part.parameter, part.rows, format(*part.parameter), [&](long row) { return part.first + row; },
+        [&](std::span<const std::byte> bytes) { writer.write(bytes); });
   }
   for (const auto& [name, text] : {std::pair("config.json", config), {"generation_config.json", generation}}) {
     weft::AtomicFile file(path / name);

@@ -12,6 +12,7 @@
 #include <weft/io/npy.hpp>
 #include <weft_models.hpp>
 
+#include "cuda_models.hpp"
 #include "options.hpp"
 #include "profile.hpp"
 #include "prompt.hpp"
@@ -89,14 +90,16 @@ void run(const Options& options) {
   auto files = weft::ModelFiles::open(options.model);
   const auto& config = files.config();
   const auto& defaults = files.generation();
+  if (options.experts) return show(config.experts ? weft::experts_entry(weft::dims_of(config)) + "\n" : "");
   for (const auto& warning : files.warnings()) std::cerr << "generate: warning: " << warning << "\n";
   const weft::DType wanted = options.dtype.value_or(files.format());
   const weft::DType format = weft::is_block(wanted) ? weft::DType::any_block : wanted;
-  const auto compiled = compiled_models();
+  const bool in_words = options.describe || options.explain;  // which are the same for all devices
+  const auto compiled = options.on_cuda && !in_words ? cuda_models() : compiled_models();
   const auto& type = weft::choose_model(compiled, config, format, options.cache);
   if (options.describe) show(type.text.describe(weft::dims_of(config)));
   if (options.explain) show(type.text.explain());
-  if (options.describe || options.explain) return;
+  if (in_words) return;
 
   const auto settings = sampling_settings(options, weft::sampling_settings(defaults));
   const bool has_prompt = options.prompt || options.chat || options.ids || !options.profile;
@@ -125,6 +128,7 @@ void run(const Options& options) {
   report.parameters = size.parameters;
   report.weight_bytes = weight_bytes(model->weights(), type.head);
   report.cache_bytes = size.kv_bytes_per_token * context;
+  report.device = model->device();
   report.instruction_set = type.instruction_set;
   report.threads = model->threads();
   report.seed = settings.seed;

@@ -27,7 +27,7 @@ std::vector<std::int32_t> read_ids(const std::string& text) {
 Parsed<Options> parse_options(int argc, char** argv) {
   Parsed<Options> parsed;
   Options& o = parsed.options;
-  CLI::App app("Continues a text with a model of the Qwen2, Qwen2.5 or Llama architecture.", "generate");
+  CLI::App app("Continues a text with a model of the Qwen2, Qwen2.5, Qwen2-MoE or Llama architecture.", "generate");
   app.footer(
       "Without --prompt, --chat and --ids the prompt is read from standard input. What is not given comes from the model's\n"
       "generation_config.json. Exit status: 0, 1 after an error, 2 after a mistake in the options.");
@@ -57,6 +57,10 @@ Parsed<Options> parse_options(int argc, char** argv) {
       ->allow_extra_args(false)
       ->type_name("TEXT");
 
+  std::string device = "cpu";
+  app.add_option("--device", device, "what computes: cpu, or cuda if the program was built for it (WEFT_CUDA of CMake) [cpu]")
+      ->check(CLI::IsMember({"cpu", "cuda"}).description(""))
+      ->type_name("DEVICE");
   app.add_option("--threads", o.threads, "threads to compute with [all]")->check(CLI::Range(1, 4096));
   add_weight_format(app, "--dtype", o.dtype);
   add_cache_format(app, "--cache", o.cache);
@@ -69,9 +73,12 @@ Parsed<Options> parse_options(int argc, char** argv) {
       "print the measured time of every kernel of a prefill and of a decode step beside what the plan predicts, and stop; without a "
       "prompt: of 512 tokens");
   app.add_flag("--describe", o.describe, "print the model's modules and parameters, and stop");
+  app.add_flag("--experts", o.experts, "print what WEFT_EXPERTS (CMake) must name for a model with experts, nothing for others, and stop");
 
   parsed.exit_status = read_command_line(app, argc, argv, [&] {
     if (ids) o.ids = read_ids(*ids);
+    o.on_cuda = device == "cuda";
+    if (o.on_cuda && o.profile) throw CLI::ValidationError("--profile", "expected --device cpu, the only one that is measured");
     validate(sampling_settings(o, {}));
   });
   return parsed;

@@ -23,11 +23,12 @@ struct Options {
   std::optional<std::uint64_t> seed;
   std::vector<std::string> stop;
 
-  int threads = 0;                   // 0: as many as the machine has
+  bool on_cuda = false;              // on a CUDA device instead of the CPU
+  int threads = 0;                   // of the CPU; 0: as many as the machine has
   std::optional<weft::DType> dtype;  // of matrices; one of the block formats: they are quantised to it unless the file has them in blocks
   std::optional<weft::DType> cache;  // of keys and values; nothing: the usual one
   std::optional<std::filesystem::path> logits;
-  bool json = false, stats = false, explain = false, describe = false, profile = false;
+  bool json = false, stats = false, explain = false, describe = false, profile = false, experts = false;
 };
 
 Parsed<Options> parse_options(int argc, char** argv);

@@ -57,7 +57,10 @@ std::string speed(const char* what, long tokens, double seconds) {
 std::string statistics_of(const Report& report) {
   std::string text = "model        " + report.model + ", " + report.format + "\n";
   text += print("parameters   %ld\n", report.parameters);
-  text += print("threads      %d, %s\n", report.threads, report.instruction_set.c_str());
+  if (report.device.empty())
+    text += print("threads      %d, %s\n", report.threads, report.instruction_set.c_str());
+  else
+    text += "device       " + report.device + "\n";
   text += print("context      %ld tokens in %s\n", report.context, report.cache.c_str());
   if (report.is_sampled) text += print("seed         %llu\n", static_cast<unsigned long long>(report.seed));
   text += print("load         %.3f s\n", report.load_seconds);

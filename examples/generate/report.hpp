@@ -8,7 +8,7 @@
 #include <weft/generate/language_model.hpp>
 
 struct Report {
-  std::string model, format, cache, instruction_set;
+  std::string model, format, cache, device, instruction_set;  // no device: the CPU
   long parameters = 0;
   int threads = 0;
   std::uint64_t seed = 0;

@@ -55,9 +55,54 @@ template <class Block> struct InBlocks {
   static constexpr Input<"b", Block, Wide, Deep> b{};
   static constexpr Input<"c", Block, Wide, Deep> c{};
   static constexpr Output<"y", float, Row, Wide> y{};
+  static constexpr Input<"plain", bf16, Wide, Deep> plain{};
   struct Exact : decltype(program(assign(y, dot<Deep>(a, b) - dot<Deep>(a, c)))) {};
+  struct Mixed : decltype(program(assign(y, dot<Deep>(a, b) - dot<Deep>(a, plain)))) {};
   static constexpr auto quantised() { return cast<q8_0, Deep>(a * rsqrt(mean<Deep>(square(a)))); }
   struct Digits : decltype(program(assign(y, dot<Deep>(quantised(), b) - dot<Deep>(quantised(), c)))) {};
+
+  // two segments that are stored in blocks, to rows that an index names; in one of them halves of a head are rotated
+  using Head = Axis<"head">;
+  using HeadDim = Tile<"head_dim", 64>;
+  using Key = Axis<"key">;
+  static constexpr Input<"w_k", Block, Head, HeadDim, Deep> w_k{};
+  static constexpr Input<"w_v", Block, Head, HeadDim, Deep> w_v{};
+  static constexpr Input<"at", std::int32_t, Row> at_row{};
+  static constexpr auto swapped(auto e) {
+    using Half = Tile<"half", 2>;
+    using Pair = Tile<"pair", 32>;
+    auto h = split<HeadDim, Half, Pair>(e);
+    return merge<Half, Pair, HeadDim>(stack<Half>(0_c - select<Half, 1>(h), select<Half, 0>(h)));
+  }
+  struct Cached
+      : decltype(program(assign(at<Key>(Output<"keys", q8_0, Key, Head, HeadDim>{}, at_row), swapped(dot<Deep>(quantised(), w_k))),
+                         assign(at<Key>(Output<"values", q8_0, Key, Head, HeadDim>{}, at_row), dot<Deep>(quantised(), w_v)))) {};
+};
+
+// a norm over the columns of three contractions: a tile of 3 x 128 columns
+template <class T, class W> struct WideTile {
+  using Row = Axis<"row">;
+  using Deep = Axis<"deep">;
+  using Choice = Tile<"choice", 100>;
+  static constexpr Input<"x", T, Row, Deep> x{};
+  static constexpr Input<"a", W, Choice, Deep> a{};
+  static constexpr Input<"b", W, Choice, Deep> b{};
+  static constexpr Input<"c", W, Choice, Deep> c{};
+  static constexpr auto formula() {
+    auto e = dot<Deep>(x, a) * dot<Deep>(x, b) + dot<Deep>(x, c);
+    return e * rsqrt(mean<Choice>(square(e)) + 1e-6_c);
+  }
+  struct Normed : decltype(program(assign(Output<"y", float, Row, Choice>{}, formula()))) {};
+};
+
+// a row and a map whose results are stored in blocks, a product of elements of blocks
+struct StoredInBlocks {
+  using Row = Axis<"row">;
+  using Column = Axis<"column">;
+  static constexpr Input<"x", float, Row, Column> x{};
+  static constexpr Input<"z", any_block, Row, Column> z{};
+  struct Both : decltype(program(assign(Output<"normed", q8_0, Row, Column>{}, x* rsqrt(mean<Column>(square(x)))),
+                                 assign(Output<"product", q8_0, Row, Column>{}, x* z))) {};
 };
 
 }  // namespace weft::contractions

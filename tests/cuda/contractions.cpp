@@ -22,6 +22,17 @@ TEST_CASE("products") {
       check<skeletons::Batched>({{"row", rows}, {"deep", deep}, {"wide", 37}, {"batch", 3}}, f32_tolerance);
     }
 }
+TEST_CASE("tiles of 128 rows") {
+  // so many columns that tiles have 128 rows; the results are those of tiles of 64 rows
+  using P = skeletons::Product<float, bf16, bf16>::P;
+  const auto results = [](long rows) {
+    RandomProgram<P> program({{"row", rows}, {"deep", 40}, {"wide", 127 * 128 + 1}}, 7);
+    run_on_device(program);
+    return read_leaf(program.binding, Compiled<P>::table.record[Compiled<P>::table.statement[0].target].number);
+  };
+  const auto many = results(66), fewer = results(64);
+  CHECK(std::equal(fewer.begin(), fewer.end(), many.begin()));
+}
 TEST_CASE("projections in bf16") {
   for (const long tokens : {1, 3, 70}) {
     CAPTURE(tokens);
@@ -30,14 +41,11 @@ TEST_CASE("projections in bf16") {
     check<Bf16::Projected>({{"token", tokens}, {"key", tokens + 4}}, bf16_tolerance, 3);
   }
 }
-TEST_CASE("weights in blocks") {
-  for (const long rows : {1, 6, 70})
-    for (const long deep : {32, 96, 1088}) {
+TEST_CASE("a tile of more than 256 columns") {
+  for (const long rows : {1, 70, 130})
+    for (const long deep : {8, 100}) {
       CAPTURE(rows);
       CAPTURE(deep);
-      const Extents e = {{"row", rows}, {"deep", deep}, {"wide", 41}};
-      CHECK(error_on_device<InBlocks<q8_0>::Exact>(e) < f32_tolerance);
-      CHECK(error_on_device<InBlocks<q4_0>::Digits>(e) <
-            1e-3);  // a digit at the border between two may fall to either: 1 / 254 of the largest
+      check<WideTile<bf16, bf16>::Normed>({{"row", rows}, {"deep", deep}}, f32_tolerance);
     }
 }

@@ -11,7 +11,6 @@ WEFT_RUN(contractions::Bf16::Projected)
 WEFT_RUN(skeletons::Product<float, bf16, bf16>::P)
 WEFT_RUN(skeletons::Product<float, f16, f16>::P)
 WEFT_RUN(skeletons::Batched)
-WEFT_RUN(contractions::InBlocks<q8_0>::Exact)
-WEFT_RUN(contractions::InBlocks<q4_0>::Digits)
+WEFT_RUN(contractions::WideTile<bf16, bf16>::Normed)
 
 }  // namespace weft

@@ -24,5 +24,13 @@ TEST_CASE("evaluate") {
 }
 TEST_CASE("errors and layouts") {
   CHECK(message_of_mismatch() == "operand in0: axis row is 2, expected 3");
-  CHECK(layout_on_device() == layout_on_host());
+  CHECK(message_of_host_memory() == "operand in0: expected memory of a device, found the host's");
+  const std::string message = message_of_kernel();
+  CAPTURE(message);
+  CHECK(message.starts_with("starting a kernel: "));
+  CHECK(message.find("kernel 1 of") != message.npos);
+  CHECK(message.find("out[row] = in0 * 3") != message.npos);
+  const auto layout = layout_on_host();
+  CHECK(layout.size() > 40);
+  CHECK(layout_on_device() == layout);
 }

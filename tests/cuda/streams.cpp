@@ -20,8 +20,6 @@ TEST_CASE("attention in bf16") {
   check<InBf16<128>::Attention>(2 * bf16_tolerance);
 }
 TEST_CASE("soft cap, distances, window") { check<Small::Capped>(4 * f32_tolerance); }
-TEST_CASE("sigmoid") { check<Small::Sigmoid>(f32_tolerance); }
-TEST_CASE("sink") { check<Small::Sink>(f32_tolerance); }
 TEST_CASE("operands in several formats, no mask") {
   for (const long keys : {1, 64, 65, 700})
     for (const std::size_t shift : {0, 4})

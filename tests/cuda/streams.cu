@@ -8,8 +8,6 @@ namespace weft {
 WEFT_RUN(streams::InBf16<64>::Attention)
 WEFT_RUN(streams::InBf16<128>::Attention)
 WEFT_RUN(streams::Small::Capped)
-WEFT_RUN(streams::Small::Sigmoid)
-WEFT_RUN(streams::Small::Sink)
 WEFT_RUN(skeletons::Streamed)
 
 }  // namespace weft

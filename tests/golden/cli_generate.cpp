@@ -257,6 +257,8 @@ TEST_CASE("mistakes in the options are usage errors") {
       {"--model", equations, "--prompt", "a", "--context", "0"},
       {"--model", equations, "--prompt", "a", "--threads", "0"},
       {"--model", equations, "--prompt", "a", "--dtype", "f16"},
+      {"--model", equations, "--prompt", "a", "--device", "tpu"},
+      {"--model", equations, "--profile", "--device", "cuda"},
       {"--model", equations, "--prompt", "a", "--cache", "q4_0"},
   };
   for (const auto& arguments : mistakes) {

@@ -4,6 +4,7 @@
 #include "../support/golden.hpp"
 #include "../support/interpreter.hpp"
 
+#include <weft/generate/host_place.hpp>
 #include <weft/generate/model_session.hpp>
 #include <weft/generate/model_dims.hpp>
 #include <weft/models/llama.hpp>
@@ -34,8 +35,9 @@ template <class Model> double error_of(const char* name, std::size_t prompt) {
   const auto weights = Weights::load(Checkpoint::open(golden.directory), Model::template parameters<Format>(dims),
                                      {Model::embedding_path.text, Model::head_path.text, golden.config.tied});
   InterpretingExecutor executor;
-  ModelSession<Model, Format, InterpretingExecutor> session(golden.config, dims, weights, executor,
-                                                            {.context = static_cast<long>(prompt), .chunk = 5});
+  using Place = HostPlace<InterpretingExecutor>;
+  ModelSession<Model, Format, Place> session(golden.config, dims, weights, Place(executor, weights),
+                                             {.context = static_cast<long>(prompt), .chunk = 5});
   std::vector<float> logits(prompt * static_cast<std::size_t>(dims.vocab));
   session.forward(std::span(golden.prompt).first(prompt), logits);
   return weft::test::relative_error(logits, std::span(golden.logits).first(logits.size()));

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen2MoeConfig,
+                          Qwen2MoeForCausalLM)
 
 PINNED = {"torch": "2.13.0", "transformers": "5.23.0"}
 GREEDY_TOKENS = 64
@@ -58,7 +59,14 @@ CASES = [
          more=WINDOW | {"max_window_layers": 2, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}),
     Case("sharded_bf16", 10, 2, 64, 40, 88, 2, 131, False, 1e-6, 1e6, 24, BF16, max_shard_size="100KB"),
     Case("llama", 4, 2, 64, 80, 152, 2, 257, False, 1e-5, 1e4, 31, F32, family="llama"),
+    Case("experts", 2, 2, 128, 64, 96, 2, 257, False, 1e-6, 1e6, 35, F16, family="qwen2_moe", max_shard_size="150KB",
+         more={"num_experts": 60, "num_experts_per_tok": 4, "moe_intermediate_size": 8, "shared_expert_intermediate_size": 40}),
+    # Layers 0, 2 and 4 are dense because the step is 2, layer 3 because the list says so.
+    Case("experts_mixed_bf16", 2, 1, 128, 48, 88, 6, 131, False, 1e-5, 1e4, 29, BF16, family="qwen2_moe",
+         more=WINDOW | {"num_experts": 60, "num_experts_per_tok": 4, "moe_intermediate_size": 8, "shared_expert_intermediate_size": 24,
+                        "norm_topk_prob": True, "decoder_sparse_step": 2, "mlp_only_layers": [3], "max_window_layers": 4, "qkv_bias": False}),
 ]
+MODELS = {"qwen2": Qwen2ForCausalLM, "llama": LlamaForCausalLM, "qwen2_moe": Qwen2MoeForCausalLM}
 
 
 def make_config(case):
@@ -71,7 +79,7 @@ def make_config(case):
     common["head_dim"] = case.head_dim
   if case.family == "llama":
     return LlamaConfig(**common, attention_bias=False, mlp_bias=False)
-  return Qwen2Config(**common, **case.more)
+  return (Qwen2MoeConfig if case.family == "qwen2_moe" else Qwen2Config)(**common, **case.more)
 
 
 @torch.no_grad()
@@ -88,8 +96,8 @@ def randomise(model, case, seed):
       parameter.copy_((3 / math.sqrt(case.hidden) if case.tied else 1.0) * noise)
     elif name.endswith("lm_head.weight"):
       parameter.copy_(3 / math.sqrt(case.hidden) * noise)
-    else:
-      parameter.copy_(1.5 / math.sqrt(parameter.shape[1]) * noise)
+    else:  # in memory the experts' matrices are one tensor
+      parameter.copy_(1.5 / math.sqrt(parameter.shape[-1]) * noise)
 
 
 def spell_as_in_2024(path, dtype):
@@ -118,6 +126,9 @@ def reference(folder, case, seed):
   gap = ((first - second) / steps.abs().amax(-1)).min().item()
   tensors = {
       "prompt_ids": prompt[0].to(torch.int32), "greedy_ids": greedy.to(torch.int32), "logits_f32": model(prompt).logits[0].contiguous()}
+  if case.family == "qwen2_moe":
+    routed = model(prompt, output_router_logits=True)
+    tensors |= {"router_logits": torch.cat(routed.router_logits).contiguous(), "load_balancing_loss": routed.aux_loss.reshape(1)}
   return tensors, gap
 
 
@@ -130,7 +141,7 @@ def bf16_logits(folder, tensors):
 
 def make(case, folder):
   config = make_config(case)
-  model = (LlamaForCausalLM if case.family == "llama" else Qwen2ForCausalLM)(config)
+  model = MODELS[case.family](config)
   for seed in range(SEEDS):
     shutil.rmtree(folder, ignore_errors=True)
     randomise(model.to(torch.float32), case, seed)

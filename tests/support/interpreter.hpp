@@ -66,6 +66,17 @@ inline double element(const void* data, DType t, long i) {
   return static_cast<double>(to_float(static_cast<const f16*>(data)[i]));
 }
 
+// where the n-th largest of some values is, of equal ones the first; -1 where one is NaN
+inline double selected(const std::vector<double>& values, long n) {
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (std::isnan(values[i])) return -1;
+    order.push_back(i);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return values[a] > values[b]; });
+  return static_cast<double>(order[static_cast<std::size_t>(n)]);
+}
+
 // calls body(index) for every combination of indices of some axes, the last axis fastest
 template <class Body> void for_each_index(const std::vector<int>& axes, const long* extent, long* index, Body body, std::size_t depth = 0) {
   if (depth == axes.size()) {
@@ -190,7 +201,8 @@ template <class P> struct Interpreter {
     for_each_index(axes, extent_, index, [&] {
       const double x = value.data[offset(value.axes, index)];
       if (s.index >= 0) index[s.index_axis] = checked(static_cast<long>(at(s.index, index)), s.index_axis);
-      result[offset(axes_in(target), index)] = rounded_to(target.dtype, x);
+      double& place = result[offset(axes_in(target), index)];
+      place = rounded_to(target.dtype, s.adds ? place + x : x);
     });
     if (is_block(target.dtype)) {  // blocks that are not stored to stay what they are
       std::vector<float> row(result.begin(), result.end());
@@ -247,6 +259,10 @@ template <class P> struct Interpreter {
         for (int d = 0; d < r.axes; ++d) remove(r.axis[d]);
         break;
       case NodeKind::stack: add(r.axis[0]); break;
+      case NodeKind::top_k:
+        remove(r.axis[0]);
+        add(r.axis[1]);
+        break;
       case NodeKind::split:
         remove(r.axis[0]);
         add(r.axis[1]);
@@ -292,6 +308,11 @@ template <class P> struct Interpreter {
         double total = 0.;
         for_each_index(axes_in(r), extent_, index, [&] { total += at(r.operand[0], index) * at(r.operand[1], index); });
         return total;
+      }
+      case NodeKind::top_k: {
+        std::vector<double> values;
+        for_each_index({r.axis[0]}, extent_, index, [&] { values.push_back(at(r.operand[0], index)); });
+        return selected(values, index[r.axis[1]]);
       }
       case NodeKind::gather: index[r.axis[0]] = checked(static_cast<long>(at(r.operand[1], index)), r.axis[0]); break;
       case NodeKind::select: index[r.axis[0]] = r.number; break;

@@ -72,7 +72,8 @@ template <class P> struct PlanInterpreter {
     long index[max_axes]{};
     for_each_index(axes_in(axes), extent_, index, [&] {
       const long row = s.index >= 0 ? static_cast<long>(at(s.index, index)) : 0;
-      memory[static_cast<std::size_t>(s.leaf)][offset(s, s.leaf, index, row)] = rounded_to(s.dtype, at(s.node, index));
+      double& place = memory[static_cast<std::size_t>(s.leaf)][offset(s, s.leaf, index, row)];
+      place = rounded_to(s.dtype, s.kind == OutputKind::accumulate ? place + at(s.node, index) : at(s.node, index));
     });
   }
 
@@ -107,6 +108,15 @@ template <class P> struct PlanInterpreter {
           return quantised(along, extent_, index, [&] { return at(x.operand[0], index); });
         }
         return rounded_to(x.dtype, at(x.operand[0], index));
+      case NodeKind::top_k: {
+        std::vector<double> values;
+        for_each_index(axes_in(x.bound), extent_, index, [&] {
+          const auto place = static_cast<std::size_t>(value_of(x.at[0], index));
+          if (values.size() <= place) values.resize(place + 1);
+          values[place] = at(x.operand[0], index);
+        });
+        return selected(values, value_of(x.at[1], index));
+      }
       case NodeKind::stack: return at(x.operand[value_of(x.at[0], index)], index);
       case NodeKind::map: {
         double v[max_operands]{};

@@ -30,11 +30,15 @@ struct SmallCheckpoint {
     for (int r = 0; r < table.rows; ++r) {
       const ParameterRow& row = table.row[r];
       if (row.role != Role::parameter || (dims.tied && text_of(row.path) == "lm_head.weight")) continue;
-      for (long block = 0; block < row.blocks; ++block) {
-        std::vector<float> values(static_cast<std::size_t>(row.size()));
-        for (auto& v : values) v = normal(random);
-        add(checkpoint_name(text_of(row.path), block), std::vector<std::uint64_t>(row.extent, row.extent + row.rank), values);
-      }
+      const bool in_parts = row.may_lie_in_parts();
+      const long parts = in_parts ? row.extent[0] : 1;
+      for (long block = 0; block < row.blocks; ++block)
+        for (long part = 0; part < parts && table.has(row, block); ++part) {
+          std::vector<float> values(static_cast<std::size_t>(row.size() / parts));
+          for (auto& v : values) v = normal(random);
+          add(checkpoint_name(text_of(row.path), block, part), std::vector<std::uint64_t>(row.extent + in_parts, row.extent + row.rank),
+              values);
+        }
     }
   }
   void add(const std::string& name, std::vector<std::uint64_t> shape, std::span<const float> values) {

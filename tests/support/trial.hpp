@@ -27,9 +27,10 @@ template <class P> class Trial : public RandomProgram<P> {
       double distance = 0, size = 0;
       for (std::size_t i = 0; i < got.size(); ++i) {
         const double w = wanted[static_cast<std::size_t>(l)][i];
+        if (std::isnan(got[i]) != std::isnan(w)) return std::numeric_limits<double>::infinity();
+        if (std::isnan(w)) continue;
         distance += (got[i] - w) * (got[i] - w);
         size += w * w;
-        if (std::isnan(got[i]) != std::isnan(w)) return std::numeric_limits<double>::infinity();
       }
       worst = std::max(worst, std::sqrt(distance / std::max(size, 1e-300)));
     }

@@ -87,6 +87,13 @@ void check_same_config(const ModelConfig& a, const ModelConfig& b) {
   CHECK(a.tied == b.tied);
   CHECK(a.qkv_bias == b.qkv_bias);
   CHECK(a.output_bias == b.output_bias);
+  CHECK(a.window == b.window);
+  REQUIRE(a.experts.has_value() == b.experts.has_value());
+  if (!a.experts) return;
+  CHECK(std::vector{a.experts->experts, a.experts->chosen, a.experts->intermediate, a.experts->shared_intermediate, a.experts->step} ==
+        std::vector{b.experts->experts, b.experts->chosen, b.experts->intermediate, b.experts->shared_intermediate, b.experts->step});
+  CHECK(a.experts->normalised == b.experts->normalised);
+  CHECK(a.experts->dense_layers == b.experts->dense_layers);
 }
 
 }  // namespace
@@ -106,6 +113,32 @@ TEST_CASE("to GGUF and back, plain weights stay what they are, bit for bit") {
     for (const auto& tensor : in_gguf.tensors().tensors())
       CHECK(*tensor->format == (tensor->shape.size() == 1 ? DType::f32 : *original.tensors().find(tensor->name)->format));
   }
+}
+
+TEST_CASE("GGUF keeps the experts of a layer in one tensor, a directory each in its own") {
+  const TemporaryDirectory directory;
+  const auto file = directory / "model.gguf", back = directory / "back", mixed = directory / "mixed";
+  convert_well({golden + "experts", file.string()});
+  convert_well({file.string(), back.string()});
+  const auto original = ModelFiles::open(golden + "experts"), in_gguf = ModelFiles::open(file), in_directory = ModelFiles::open(back);
+  check_same_config(original.config(), in_gguf.config());
+  check_same_config(original.config(), in_directory.config());
+  CHECK(different_tensors(original.tensors(), in_directory.tensors()) == "");
+  CHECK(different_tensors(in_directory.tensors(), original.tensors()) == "");
+  const auto* merged = in_gguf.tensors().find("model.layers.1.mlp.experts.#.up_proj.weight");
+  REQUIRE(merged);
+  CHECK(merged->shape == std::vector<std::uint64_t>{60, 8, 64});
+  for (const std::size_t expert : {0, 17, 59}) {
+    const auto* one = original.tensors().find("model.layers.1.mlp.experts." + std::to_string(expert) + ".up_proj.weight");
+    CHECK(std::ranges::equal(one->data, merged->data.subspan(expert * one->data.size(), one->data.size())));
+  }
+  CHECK(*in_gguf.tensors().find("model.layers.0.mlp.gate.weight")->format == DType::f32);
+  CHECK(in_gguf.tensors().find("model.layers.0.mlp.shared_expert_gate.weight")->shape == std::vector<std::uint64_t>{64});
+
+  // what only config.json can say: a window in some layers, layers without experts, weights that sum to 1
+  convert_well({golden + "experts_mixed_bf16", mixed.string(), "--to", "q8_0"});
+  check_same_config(ModelFiles::open(golden + "experts_mixed_bf16").config(), ModelFiles::open(mixed).config());
+  CHECK(missing(refused({golden + "experts_mixed_bf16", (directory / "mixed.gguf").string()}, 1), {"GGUF has no key"}) == "");
 }
 
 TEST_CASE("files of llama keep the rows of queries and keys in pairs") {

@@ -35,6 +35,11 @@ std::string refusal(const Json& config) {
   const auto file = message.find(path.string());
   return file == 0 ? message.substr(path.string().size()) : "(the file is not named) " + message;
 }
+Json moe(const std::string& changes = "{}") {
+  Json config = small(R"({"architectures":["Qwen2MoeForCausalLM"],"model_type":"qwen2_moe"})");
+  config.update(Json::parse(changes));
+  return config;
+}
 Json without(Json config, const char* name) {
   config.erase(name);
   return config;
@@ -116,6 +121,41 @@ TEST_CASE("missing fields take the defaults of Qwen2Config") {
   CHECK_FALSE(config.bos);
   CHECK(read(Json::parse(R"({"model_type":"qwen2","use_sliding_window":true})")).window[27] == 0);
   CHECK(read(Json::parse(R"({"model_type":"qwen2","use_sliding_window":true})")).window[28] == 4096);
+}
+
+TEST_CASE("experts") {
+  const auto usual = read(moe());  // the defaults of Qwen2MoeConfig
+  REQUIRE(usual.experts);
+  CHECK(usual.experts->experts == 60);
+  CHECK(usual.experts->chosen == 4);
+  CHECK(usual.experts->intermediate == 1408);
+  CHECK(usual.experts->shared_intermediate == 5632);
+  CHECK_FALSE(usual.experts->normalised);
+  CHECK(usual.experts->step == 1);
+  CHECK(usual.experts->dense_layers.empty());
+  CHECK(usual.qkv_bias);
+  CHECK(usual.window == Windows(4, 0));
+  const auto stated = read(moe(R"({"num_experts":8,"num_experts_per_tok":8,"moe_intermediate_size":24,"shared_expert_intermediate_size":40,
+    "norm_topk_prob":true,"decoder_sparse_step":2,"mlp_only_layers":[3,7],"qkv_bias":false})"));
+  CHECK(stated.experts->chosen == 8);
+  CHECK(stated.experts->intermediate == 24);
+  CHECK(stated.experts->shared_intermediate == 40);
+  CHECK(stated.experts->normalised);
+  CHECK(stated.experts->step == 2);
+  CHECK(stated.experts->dense_layers == std::vector<long>{3, 7});
+  CHECK_FALSE(stated.qkv_bias);
+  CHECK(read(moe(R"({"mlp_only_layers":null})")).experts->dense_layers.empty());
+  CHECK_FALSE(read(moe(R"({"num_experts":0})")).experts);
+  CHECK_FALSE(read(small(R"({"num_experts":8})")).experts);
+  CHECK(missing(refusal(moe(R"({"num_experts_per_tok":61})")), {"\"num_experts_per_tok\"", "at most the 60 experts", "found 61"}) == "");
+  CHECK(missing(refusal(moe(R"({"mlp_only_layers":[1,-1]})")), {"\"mlp_only_layers\"", "a list of layer numbers"}) == "");
+  CHECK(missing(refusal(moe(R"({"mlp_only_layers":3})")), {"\"mlp_only_layers\"", "a list of layer numbers"}) == "");
+  CHECK(missing(refusal(moe(R"({"decoder_sparse_step":0})")), {"\"decoder_sparse_step\""}) == "");
+}
+
+TEST_CASE("in Qwen2-MoE every second of the first layers has a window") {
+  CHECK(read(moe(R"({"use_sliding_window":true,"sliding_window":16,"max_window_layers":3})")).window == Windows{16, 0, 16, 0});
+  CHECK(read(moe(R"({"sliding_window":16,"max_window_layers":3})")).window == Windows(4, 0));
 }
 
 TEST_CASE("missing fields take the defaults of LlamaConfig") {
@@ -327,7 +367,7 @@ TEST_CASE("values of another type or out of range are refused by the field's nam
 
 TEST_CASE("models that weft does not have are refused by name") {
   CHECK(missing(refusal(small(R"({"model_type":"gpt2"})")), {"\"model_type\"", "\"qwen2\"", "\"llama\"", "found \"gpt2\""}) == "");
-  CHECK(missing(refusal(small(R"({"model_type":"qwen2_moe"})")), {"\"model_type\"", "found \"qwen2_moe\""}) == "");
+  CHECK(missing(refusal(small(R"({"model_type":"qwen3_moe"})")), {"\"model_type\"", "found \"qwen3_moe\""}) == "");
   CHECK(missing(refusal(without(small(), "model_type")), {"\"model_type\"", "found nothing"}) == "");
   CHECK(missing(refusal(small(R"({"model_type":2})")), {"\"model_type\"", "a string", "found 2"}) == "");
   CHECK(missing(refusal(small(R"({"architectures":["Qwen2ForSequenceClassification"]})")),

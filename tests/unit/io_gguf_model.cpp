@@ -181,8 +181,45 @@ TEST_CASE("YaRN is read, other scalings are refused") {
   CHECK(missing(scaled("yarn", -1).refusal(), {"rope.scaling.factor", "positive"}) == "");
 }
 
+TEST_CASE("experts: their sizes are keys, or the shapes of their tensors") {
+  const auto moe = [] {
+    SmallModel model("qwen2moe");
+    for (const std::string layer : {"blk.0.", "blk.1."}) {
+      for (const char* kind : {"gate", "up", "down"}) {
+        model.without(layer + "ffn_" + kind + ".weight");
+        const bool is_down = kind == std::string("down");
+        model.with(layer + "ffn_" + kind + "_exps.weight",
+                   is_down ? std::vector<std::uint64_t>{6, 16, 8} : std::vector<std::uint64_t>{6, 8, 16});
+        model.with(layer + "ffn_" + kind + "_shexp.weight",
+                   is_down ? std::vector<std::uint64_t>{16, 20} : std::vector<std::uint64_t>{20, 16});
+      }
+      model.with(layer + "ffn_gate_inp.weight", {6, 16}).with(layer + "ffn_gate_inp_shexp.weight", {16});
+      for (const char* bias : {"attn_q.bias", "attn_k.bias", "attn_v.bias"}) model.with(layer + bias, {bias[5] == 'q' ? 16u : 8u});
+    }
+    return model.set("qwen2moe.expert_count", 6u).set("qwen2moe.expert_used_count", 2u);
+  };
+  const auto c = moe().config();
+  CHECK(c.model_type == "qwen2_moe");
+  CHECK(c.qkv_bias);
+  REQUIRE(c.experts);
+  CHECK(c.experts->experts == 6);
+  CHECK(c.experts->chosen == 2);
+  CHECK(c.experts->intermediate == 8);
+  CHECK(c.experts->shared_intermediate == 20);
+  CHECK_FALSE(c.experts->normalised);
+  CHECK(moe().set("qwen2moe.expert_feed_forward_length", 8u).config().experts->intermediate == 8);
+  const TemporaryDirectory directory;
+  const auto model = GgufModel::open(moe().write(directory));
+  REQUIRE(model.find("model.layers.1.mlp.experts.#.down_proj.weight"));
+  CHECK(model.find("model.layers.1.mlp.experts.#.down_proj.weight")->shape == std::vector<std::uint64_t>{6, 16, 8});
+  CHECK(model.find("model.layers.0.mlp.shared_expert.up_proj.weight"));
+  CHECK(missing(moe().set("qwen2moe.expert_used_count", 7u).refusal(), {"expert_used_count", "at most the 6 experts", "7"}) == "");
+  CHECK(missing(moe().without("qwen2moe.expert_count").refusal(), {"expert_count", "missing"}) == "");
+  CHECK(missing(moe().without("blk.0.ffn_gate_exps.weight").refusal(), {"\"blk.0.ffn_gate_exps.weight\"", "missing"}) == "");
+}
+
 TEST_CASE("what weft does not compute is refused, naming key or tensor") {
-  CHECK(missing(SmallModel("gemma").refusal(), {"general.architecture", "\"qwen2\" or \"llama\"", "\"gemma\""}) == "");
+  CHECK(missing(SmallModel("gemma").refusal(), {"general.architecture", "\"qwen2\", \"qwen2moe\" or \"llama\"", "\"gemma\""}) == "");
   CHECK(missing(qwen().without("general.architecture").refusal(), {"general.architecture", "missing"}) == "");
   CHECK(missing(qwen().set("split.count", std::uint16_t{3}).refusal(), {"split.count", "3 parts"}) == "");
   CHECK(missing(qwen().set("qwen2.attention.sliding_window", 16u).refusal(), {"sliding_window", "found 16"}) == "");

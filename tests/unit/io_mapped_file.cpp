@@ -40,6 +40,19 @@ TEST_CASE("moving a mapped file moves the mapping") {
   CHECK(second.path() == directory / "one");
 }
 
+TEST_CASE("a file that has become shorter is refused before it is read") {
+  const TemporaryDirectory directory;
+  const auto path = directory.write("file", std::string(10'000, 'x'));
+  const MappedFile file(path);
+  file.check_length();
+  std::filesystem::resize_file(path, 20'000);
+  file.check_length();
+  std::filesystem::resize_file(path, 9'999);
+  CHECK(missing(error_of([&] { file.check_length(); }), {path.string(), "expected the 10000 bytes", "found 9999"}) == "");
+  std::filesystem::remove(path);  // what is mapped stays
+  file.check_length();
+}
+
 TEST_CASE("errors name the file and the reason") {
   const TemporaryDirectory directory;
   const auto absent = directory / "absent.safetensors";

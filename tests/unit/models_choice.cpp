@@ -3,6 +3,7 @@
 
 #include <weft/generate/language_model.hpp>
 #include <weft/models/qwen2.hpp>
+#include <weft/models/qwen2_moe.hpp>
 #include <weft/nn/inverse_frequencies.hpp>
 
 using namespace weft;
@@ -28,6 +29,7 @@ const std::vector<CompiledModel> compiled = {
     entry("any 64 in blocks, cache in q8_0", Qwen2Runtime<64>::dims, true, DType::any_block, DType::q8_0),
     entry("any 64 in blocks", Qwen2Runtime<64>::dims, true, DType::any_block),
     entry("small in blocks", Qwen2_5_0_5B::dims, true, DType::any_block),
+    entry("4 of 60", Qwen2MoeRuntime<128, 60, 4>::dims),
 };
 std::string chosen(const ModelConfig& config, DType format = DType::bf16, std::optional<DType> cache = std::nullopt) {
   try {
@@ -51,6 +53,27 @@ TEST_CASE("a type with exactly these sizes is preferred") {
   CHECK(chosen(qwen2_config_of(Qwen2_5_7B::dims)) == "any 128");
   config.qkv_bias = false;
   CHECK(chosen(config) == "no bias");
+}
+
+TEST_CASE("biases may be zero, experts are part of the type") {
+  auto config = qwen2_config_of(Qwen2_5_7B::dims);
+  config.qkv_bias = false;
+  CHECK(chosen(config) == "any 128");
+  config = qwen2_config_of(Qwen1_5_MoE_A2_7B::dims);
+  CHECK(dims_of(config) == Qwen1_5_MoE_A2_7B::dims);
+  CHECK(chosen(config) == "4 of 60");
+  CHECK(chosen(config, DType::f32) ==
+        "config.json: head_dim is 128, num_experts 60, num_experts_per_tok 4, and no model type for them is compiled "
+        "in (WEFT_EXPERTS=128:60:4 compiles it); in f32 there is none");
+  config.experts->chosen = 2;
+  CHECK(chosen(config) ==
+        "config.json: head_dim is 128, num_experts 60, num_experts_per_tok 2, and no model type for them is compiled in "
+        "(WEFT_EXPERTS=128:60:2 compiles it); in bf16 there is head_dim 128 with 4 of 60 experts");
+  CHECK_THROWS_WITH_AS(check_dims("M", Qwen1_5_MoE_A2_7B::dims, config),
+                       "config.json does not fit M: num_experts_per_tok: expected 4, found 2", Error);
+  config.experts->dense_layers = {300};
+  config.layers = 400;
+  CHECK_THROWS_WITH_AS(dims_of(config), doctest::Contains("\"mlp_only_layers\": expected layers below 256, found 300"), Error);
 }
 
 TEST_CASE("keys and values are kept as usual or as asked for, sizes at run time rather than in another format") {

@@ -5,6 +5,7 @@
 #include <weft/models/describe.hpp>
 #include <weft/models/llama.hpp>
 #include <weft/models/qwen2.hpp>
+#include <weft/models/qwen2_moe.hpp>
 #include <weft/plan/plan.hpp>
 
 using namespace weft;
@@ -15,7 +16,8 @@ template <class Model> constexpr long tensors() {
   long n = 0;
   const auto table = Model::parameters();
   for (int i = 0; i < table.rows; ++i)
-    if (table.row[i].role == Role::parameter && !(Model::dims.tied && table.row[i].path == Model::head_path)) n += table.row[i].blocks;
+    if (const auto& row = table.row[i]; row.role == Role::parameter && !(Model::dims.tied && row.path == Model::head_path))
+      n += table.count(row) * (row.may_lie_in_parts() ? row.extent[0] : 1);
   return n;
 }
 
@@ -35,6 +37,11 @@ static_assert(counts<Qwen2_0_5B>(494'032'768, 357'898'112, 988'065'536, 290, 12'
 static_assert(counts<Qwen2_1_5B>(1'543'714'304, 1'310'340'608, 3'087'428'608, 338, 28'672));
 static_assert(counts<Qwen2_7B>(7'615'616'512, 6'525'621'760, 15'231'233'024, 339, 57'344));
 static_assert(counts<Qwen2_72B>(72'706'203'648, 70'214'787'072, 145'412'407'296, 963, 327'680));
+// all but the routers and the gates of the shared experts, which are kept in f32, in bf16
+static_assert(counts<Qwen2_57B_A14B>(57'408'658'944, 56'319'581'696, 114'817'317'888 + 2 * 28 * 65 * 3584, 5771, 57'344));
+static_assert(counts<Qwen1_5_MoE_A2_7B>(14'315'784'192, 13'693'454'336, 28'631'568'384 + 2 * 24 * 61 * 2048, 4659, 196'608));
+static_assert(Qwen2_57B_A14B::active_parameter_count == 14'249'270'784);
+static_assert(Qwen1_5_MoE_A2_7B::active_parameter_count == 2'689'173'504);
 static_assert(TinyLlama_1_1B::parameter_count == 1'100'048'384);
 static_assert(Llama2_7B::parameter_count == 6'738'415'616);
 
@@ -67,6 +74,11 @@ static_assert(has_small_plans<Qwen2_5_7B, Stored<float>>());
 static_assert(has_small_plans<Qwen2Runtime<64>, Stored<bf16>>());
 static_assert(has_small_plans<Qwen2Runtime<128>, Stored<float>>());
 static_assert(has_small_plans<LlamaRuntime<64>, Stored<float>>());
+// three for attention; then the router with the shared expert's gate and up, the experts' gate and up, the shared expert's down, the experts' down.
+// Multiplicands in blocks are another left operand than the router's: one more.
+static_assert(kernel_count<LayerProgram<Qwen1_5_MoE_A2_7B>> == 7 && kernel_count<LayerProgram<Qwen2MoeRuntime<128, 60, 4>>> == 7 &&
+              kernel_count<OtherLayerProgram<Qwen2MoeRuntime<128, 60, 4>>> == 5 &&
+              kernel_count<LayerProgram<Qwen2_57B_A14B, Stored<any_block>>> == 8);
 
 }  // namespace
 
@@ -82,6 +94,14 @@ TEST_CASE("run-time sizes give the counts of the closed type") {
   same(Qwen2Runtime<64>::size(Qwen2_5_0_5B::dims), Qwen2_5_0_5B::size());
   same(Qwen2Runtime<128>::size(Qwen2_5_72B::dims), Qwen2_5_72B::size());
   same(LlamaRuntime<64>::size(TinyLlama_1_1B::dims), TinyLlama_1_1B::size());
+  same(Qwen2MoeRuntime<128, 64, 8>::size(Qwen2_57B_A14B::dims), Qwen2_57B_A14B::size());
+  DecoderDims mixed = Qwen1_5_MoE_A2_7B::dims;
+  mixed.kinds.step = 2;
+  mixed.kinds.list(3);  // 11 of 24 layers have experts
+  const ModelSize all = Qwen1_5_MoE_A2_7B::size(), some = Qwen2MoeRuntime<128, 60, 4>::size(mixed);
+  const long dense = 3 * 2048 * 5632, sparse = (60 * 3 * 1408 + 60 + 3 * 5632 + 1) * 2048;
+  CHECK(some.parameters == all.parameters - 13 * (sparse - dense));
+  CHECK(some.kv_bytes_per_token == all.kv_bytes_per_token);
 }
 
 TEST_CASE("f32 storage doubles the bytes, not the counts") {
@@ -114,6 +134,12 @@ TEST_CASE("parameters are named and shaped as the checkpoint has them") {
   CHECK(LlamaRuntime<64>::parameters(TinyLlama_1_1B::dims).find("model.layers.#.self_attn.q_proj.bias") < 0);
   CHECK(checkpoint_name("model.layers.#.mlp.up_proj.weight", 27) == "model.layers.27.mlp.up_proj.weight");
   CHECK(checkpoint_name("model.norm.weight", 0) == "model.norm.weight");
+  const auto experts = Qwen2_57B_A14B::parameters();
+  const int down = experts.find(Name("model.layers.#.mlp.experts.#.down_proj.weight"));
+  REQUIRE(down >= 0);
+  CHECK(shape_of(experts.row[down]) == "[64, 3584, 2560]");
+  CHECK(checkpoint_name(text_of(experts.row[down].path), 3, 17) == "model.layers.3.mlp.experts.17.down_proj.weight");
+  CHECK(checkpoint_name(text_of(experts.row[down].path), 3) == "model.layers.3.mlp.experts.#.down_proj.weight");
 }
 
 TEST_CASE("describe names modules, parameters, shapes and counts") {

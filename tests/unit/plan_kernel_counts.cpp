@@ -3,7 +3,7 @@
 
 #include "../support/formulas.hpp"
 #include "../support/same_plan.hpp"
-#include <weft/nn/layers.hpp>
+#include <weft/nn/experts.hpp>
 
 using namespace weft;
 
@@ -76,6 +76,34 @@ using Runtime = DecoderLayer<Stored<bf16>, runtime, runtime, runtime, runtime, 6
 static_assert(kernel_count<Static> == 5);
 static_assert(same_plan<Static, Runtime>());
 static_assert(kernel_count<DecoderLayer<Stored<float>, 896, 4864, 14, 2, 64>> == 5);
+
+// ---- a mixture of experts with a shared one, with Hugging Face's rounding (modeling_qwen2_moe.py)
+template <long hidden, long inter, long wide> struct Mixture {
+  using Hidden = Axis<"hidden", hidden>;
+  using Inter = Axis<"inter", inter>;
+  using Expert = Tile<"expert", 60>;
+  using Choice = Tile<"choice", 4>;
+  static constexpr auto formula() {
+    auto x = Input<"x", Activation, Token, Hidden>{};
+    auto h = apply<RmsNorm<"norm", Hidden>>(x);
+    const auto best = choose<Expert, Choice, ChoiceWeights::normalised>(softmax<Expert>(apply<Linear<"router", Expert, Hidden>>(h)));
+    auto made = gated_experts<Expert, Hidden, Inter>(h, best.indices, Param<"gate", Expert, Inter, Hidden>{},
+                                                     Param<"up", Expert, Inter, Hidden>{}, Param<"down", Expert, Hidden, Inter>{});
+    auto shared = rounded(sigmoid(rounded(dot<Hidden>(h, Param<"shared_gate", Hidden>{})))) * apply<SwiGlu<"shared", Hidden, wide>>(h);
+    return rounded(x + rounded(sum<Choice>(made * rounded(best.values))) + rounded(shared));
+  }
+  using type = decltype(program(assign(Output<"y", Activation, Token, Hidden>{}, formula())));
+};
+template <long hidden, long inter, long wide> struct MixtureLayer : Mixture<hidden, inter, wide>::type { using storage = Stored<bf16>; };
+using Mixed = MixtureLayer<2048, 1408, 5632>;
+static_assert(kernel_count<Mixed> == 4 && same_plan<Mixed, MixtureLayer<runtime, runtime, runtime>>());
+constexpr auto& mixed = Compiled<Mixed>::plan;
+// the router with softmax, selection and normalisation, the shared gate and up, the shared gate's scalar: segments of one kernel
+static_assert(mixed.kernel[0].skeleton == Skeleton::contraction && mixed.kernel[0].segments == 3);
+// gate and up of the chosen; the shared down; the chosen's down, weighted, added up over the choices, with all the rest
+static_assert(mixed.kernel[1].skeleton == Skeleton::route && mixed.kernel[1].segment[0].contractions == 2 && !mixed.kernel[1].combined);
+static_assert(mixed.kernel[2].skeleton == Skeleton::contraction);
+static_assert(mixed.kernel[3].skeleton == Skeleton::route && count_axes(mixed.kernel[3].combined) == 1);
 
 }  // namespace
 

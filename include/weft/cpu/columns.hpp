@@ -16,14 +16,43 @@ template <class P, const AxisList& list> WEFT_INLINE void advance(const Binding<
   }
 }
 
+// what the accumulators of a segment hold when its epilogue runs: its contractions, or the sum over their rows
+constexpr NodeList accumulated(const Segment& s) {
+  NodeList l;
+  if (s.combine >= 0) l.add(s.combine);
+  for (int i = 0; i < s.contractions && s.combine < 0; ++i) l.add(s.contraction[i]);
+  return l;
+}
+// Are some reductions of a segment more than one number for all columns of a chunk (tile_arrays.hpp)?
+template <class Plan> constexpr bool reduces_to_arrays(const Plan& plan, const Segment& s) {
+  Mask columns = 0;
+  for (int i = 0; i < s.contractions; ++i) columns |= plan.node[s.contraction[i]].axes;
+  for (int i = 0; i < s.reductions; ++i) {
+    const Node& r = plan.node[s.reduction[i]];
+    if (r.kind == NodeKind::top_k || r.bound != plan.node[s.reduction[0]].bound || (r.axes & ~columns)) return true;
+  }
+  return false;
+}
+
 // The columns of segment g of kernel k. A chunk is what one piece of work makes: a run of the innermost axis, or, where the epilogue
 // reduces over columns, all columns that it reduces over (the innermost axes).
 template <class P, int k, int g> struct Columns {
   static constexpr auto& plan = plan_of<P>;
   static constexpr auto& segment = plan.kernel[k].segment[g];
-  static constexpr Mask reduced = segment.reductions ? plan.node[segment.reduction[0]].bound : 0;
+  static constexpr bool in_arrays = reduces_to_arrays(plan, segment);
+  static constexpr Mask columns = [] {  // of contractions; an array may have other axes, too
+    if (!in_arrays) return segment.columns;
+    Mask m = 0;
+    for (int i = 0; i < segment.contractions; ++i) m |= plan.node[segment.contraction[i]].axes;
+    return m & segment.columns;
+  }();
+  static constexpr Mask reduced = [] {
+    Mask m = 0;
+    for (int i = 0; i < segment.reductions; ++i) m |= plan.node[segment.reduction[i]].bound;
+    return m & columns;
+  }();
   static constexpr AxisList list = [] {
-    AxisList l = ordered(plan, segment.columns & ~reduced, plan.store[segment.store[0]]);
+    AxisList l = ordered(plan, columns & ~reduced, plan.store[segment.store[0]]);
     const AxisList r = reduced ? ordered_below(plan, reduced, plan.node[segment.contraction[0]].operand[1]) : AxisList{};
     for (int i = 0; i < r.count; ++i) l.axis[l.count++] = r.axis[i];
     return l;

@@ -1,7 +1,7 @@
 // epilogue: what happens to a block of accumulators: reductions over the columns of the tile, then pointwise stores. Shared by the
 // skeletons contraction and stream; neither knows what is computed.
 #pragma once
-#include <weft/cpu/columns.hpp>
+#include <weft/cpu/tile_arrays.hpp>
 
 namespace weft::cpu {
 
@@ -15,11 +15,7 @@ struct Block {
 
 template <class P, int k, int g, int known> struct Accumulators {
   static constexpr auto& segment = plan_of<P>.kernel[k].segment[g];
-  static constexpr int contraction_number(int node) {
-    for (int i = 0; i < segment.contractions; ++i)
-      if (segment.contraction[i] == node) return i;
-    return -1;
-  }
+  static constexpr NodeList sums = accumulated(segment);
   static constexpr int reduction_number(int node) {
     for (int i = 0; i < known; ++i)
       if (segment.reduction[i] == node) return i;
@@ -36,7 +32,7 @@ template <class P, int k, int g, int known> struct Accumulators {
   static constexpr NodeList nodes = [] {
     constexpr auto& stream = plan_of<P>.kernel[k].stream;
     NodeList l;
-    for (int i = 0; i < segment.contractions; ++i) l.add(segment.contraction[i]);
+    for (int i = 0; i < sums.count; ++i) l.add(sums.node[i]);
     for (int i = 0; i < known; ++i) l.add(segment.reduction[i]);
     for (int i = 0; i < stream.sums; ++i) l.add(stream.sum[i]);
     l.add(stream.maximum);
@@ -59,7 +55,7 @@ template <class P, int k, int g, int known> struct Accumulators {
       static_assert(std::is_same_v<V, Packet>, "they vary along the innermost axis");
       return load(block.invariants + Invariants::all.find(node) * stride + place);
     } else {
-      const float* p = block.row + contraction_number(node) * block.runs * block.padded + at;
+      const float* p = block.row + sums.find(node) * block.runs * block.padded + at;
       if constexpr (std::is_same_v<V, float>)
         return *p;
       else
@@ -113,6 +109,17 @@ template <class P, int k, int g> struct Epilogue {
       advance<P, rows>(b, index);
     }
   }
+  // the same for rows order[0] ... order[count - 1]
+  template <const AxisList& rows> [[gnu::noinline]] static void run_listed_rows(const Binding<P>& binding, const Index<P>& start,
+                                                                                const std::int32_t* order, long count, Block block,
+                                                                                long row_size, long first, long length) {
+    const Binding<P> b = binding;
+    Index<P> index = start;
+    for (long r = 0; r < count; ++r, block.row += row_size) {
+      decode<P, rows>(b, order[r], index);
+      row(b, index, block, first, length);
+    }
+  }
   // brings what run_rows will touch into the cache: the tensors that lie along the chunk. They come a short piece per row, which no
   // hardware prefetcher foresees.
   template <const AxisList& rows>
@@ -145,6 +152,12 @@ template <class P, int k, int g> struct Epilogue {
     }
   }
   WEFT_INLINE static void row(const Binding<P>& b, Index<P>& index, Block block, long first, long length) {
+    if constexpr (C::in_arrays)
+      TileArrays<P, k, g>::run(b, index, block.row, block.runs, block.padded);
+    else
+      row_of_numbers(b, index, block, first, length);
+  }
+  WEFT_INLINE static void row_of_numbers(const Binding<P>& b, Index<P>& index, Block block, long first, long length) {
     float reduced[segment.reductions + 1];
     const long stride = ColumnInvariants<P, k>::stride(b);
     unroll<segment.reductions>([&](auto r) WEFT_FLAT {

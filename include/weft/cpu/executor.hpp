@@ -2,20 +2,30 @@
 // threads. One program is one parallel region: its kernels follow each other with a barrier between them.
 #pragma once
 #include <weft/core/tensor.hpp>
+#include <weft/cpu/accumulate.hpp>
 #include <weft/cpu/contraction.hpp>
 #include <weft/cpu/profile.hpp>
+#include <weft/cpu/route.hpp>
 #include <weft/cpu/row.hpp>
+#include <weft/cpu/select.hpp>
 #include <weft/cpu/stream.hpp>
 
 namespace weft::cpu {
 
 template <class P, int k> struct kernel_of {
   static constexpr Skeleton skeleton = plan_of<P>.kernel[k].skeleton;
+  static constexpr auto& first_store = plan_of<P>.store[plan_of<P>.kernel[k].segment[0].store[0]];
   static auto choose() {
     if constexpr (skeleton == Skeleton::contraction)
       return ContractionKernel<P, k>{};
     else if constexpr (skeleton == Skeleton::stream)
       return StreamKernel<P, k>{};
+    else if constexpr (skeleton == Skeleton::route)
+      return RouteKernel<P, k>{};
+    else if constexpr (plan_of<P>.node[first_store.node].kind == NodeKind::top_k)
+      return SelectKernel<P, k>{};
+    else if constexpr (first_store.kind == OutputKind::accumulate)
+      return AccumulateKernel<P, k>{};
     else
       return RowKernel<P, k>{};
   }

@@ -106,8 +106,8 @@ template <class Point, int root> struct Graph {
     unroll<summands>([&](auto t) WEFT_FLAT {
       constexpr int axis = plan.node[id].at[0].term[t].axis;
       x += A::template factor<0, t>(p.binding) * (axis == Term::no_axis ? 1 : p.index[axis == Term::no_axis ? 0 : axis]);
-      if constexpr (axis == Point::lane && std::is_same_v<V, Packet>)
-        lanes = iota() * Packet(static_cast<float>(A::template factor<0, t>(p.binding)));
+      if constexpr (std::is_same_v<V, Packet>)  // on its own: clang 14 checks what a condition that depends on t would discard
+        if constexpr (axis == Point::lane) lanes = iota() * Packet(static_cast<float>(A::template factor<0, t>(p.binding)));
     });
     return V(static_cast<float>(x)) + lanes;
   }
@@ -124,6 +124,7 @@ template <class Point, int root> struct Graph {
   template <int id, class V> WEFT_INLINE static V gathered(V which, const Point& p) {
     using A = LeafAccess<P, id>;
     constexpr int d = plan.node[id].dimension;
+    if (p.binding.view[A::leaf].parts) return gathered_from_parts<id>(which, p);
     const long stride = p.binding.view[A::leaf].stride[d];
     if constexpr (std::is_same_v<V, float>) {
       return read<id, V>(static_cast<long>(which) * stride, p);
@@ -136,6 +137,30 @@ template <class Point, int root> struct Graph {
       for (long i = 0; i < p.n && i < Packet::lanes; ++i)
         picked[i] = element_at(data + (i * step + static_cast<long>(which.v[i]) * stride));
       return load(picked);
+    }
+  }
+  template <int id, class V> [[gnu::noinline]] static V gathered_from_parts(V which, const Point& p) {
+    using A = LeafAccess<P, id>;
+    View v = p.binding.view[A::leaf];
+    const auto element = [&](float part, long extra) {
+      v.data = p.binding.view[A::leaf].parts[static_cast<long>(part)];
+      return elements_of<typename A::T>(v) + A::offset(p.binding, p.index) + extra;
+    };
+    if constexpr (std::is_same_v<V, float>) {
+      return element_at(element(which, 0));
+    } else {
+      const long step = A::template step<Point::lane>(p.binding);
+      if constexpr (!(plan.node[plan.node[id].operand[0]].axes & bit(Point::lane))) {
+        const auto data = element(which.v[0], 0);
+        if constexpr (A::uses(Point::lane))
+          return load_along(data, step, p.n);
+        else
+          return V(element_at(data));
+      } else {
+        float picked[Packet::lanes] = {};
+        for (long i = 0; i < p.n && i < Packet::lanes; ++i) picked[i] = element_at(element(which.v[i], i * step));
+        return load(picked);
+      }
     }
   }
   template <class V, int... j> WEFT_INLINE static V run(const Point& p, std::integer_sequence<int, j...>) {

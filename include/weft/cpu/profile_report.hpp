@@ -137,7 +137,9 @@ class KernelWords {
     const Node &left = plan_.node[plan_.node[n].operand[0]], &right = plan_.node[plan_.node[n].operand[1]];
     if (left.kind == NodeKind::cast && is_block(left.dtype)) return DType::q8_0;
     const bool rounded = (left.kind == NodeKind::leaf || left.kind == NodeKind::cast) && left.dtype == DType::bf16;
-    return rounded && right.kind == NodeKind::leaf && (right.dtype == DType::bf16 || is_block(right.dtype)) ? DType::bf16 : DType::f32;
+    return rounded && (right.kind == NodeKind::leaf || is_routed(plan_.node, n)) && (right.dtype == DType::bf16 || is_block(right.dtype))
+               ? DType::bf16
+               : DType::f32;
   }
   static std::string program_name(const ProgramFacts& program) {
     if (!program.call[0].path.empty()) return program.call[0].path.text;
@@ -177,7 +179,7 @@ class KernelWords {
   std::string subject(short contraction) const {
     if (const std::string m = module(contraction); !m.empty()) return m;
     const Node& right = plan_.node[plan_.node[contraction].operand[1]];
-    return right.kind == NodeKind::leaf ? tensor(right.leaf) : "a product";
+    return right.kind == NodeKind::leaf || is_routed(plan_.node, contraction) ? tensor(right.leaf) : "a product";
   }
 };
 

@@ -43,13 +43,15 @@ template <class P, int node> struct ReductionRoot {
 };
 
 // one reduction at the row that index stands at; sums run in four chains of packets, in an order that only the extents decide
-template <class P, int node, class Holder> [[gnu::noinline]] float reduce_row(const Binding<P>& b, Index<P>& index, const Holder& held) {
+template <class P, int node, class Holder>
+[[gnu::noinline]] float reduce_row(const Binding<P>& b, const Index<P>& start, const Holder& held) {
   static constexpr auto& plan = plan_of<P>;
   static constexpr auto& list = ReducedAxes<P, node>::list;
   constexpr bool is_sum = plan.node[node].monoid == Monoid::sum;
   constexpr int lane = list.axis[list.count - 1], body = plan.node[node].operand[0];
   constexpr float neutral = is_sum ? 0.f : -std::numeric_limits<float>::infinity();
   const long outer = count_of<P, list, 0, list.count - 1>(b), n = extent_of<P, lane>(b);
+  Index<P> index = start;  // a copy that nothing else can reach: what does not change along the row is computed once
   Packet chain[4] = {Packet(neutral), Packet(neutral), Packet(neutral), Packet(neutral)};
   for (long o = 0; o < outer; ++o) {
     decode<P, list, 0, list.count - 1>(b, o, index);
@@ -70,7 +72,6 @@ template <class P, int node, class Holder> [[gnu::noinline]] float reduce_row(co
       unroll<4>([&](auto c) WEFT_FLAT { chain[c] = add(chain[c], term(at + c * Packet::lanes, Packet::lanes)); });
     for (int c = 0; at < n; at += Packet::lanes, ++c)
       chain[c] = add(chain[c], term(at, n - at < Packet::lanes ? n - at : long(Packet::lanes)));
-    index[lane] = 0;
   }
   if constexpr (is_sum)
     return sum((chain[0] + chain[1]) + (chain[2] + chain[3]));
@@ -78,7 +79,7 @@ template <class P, int node, class Holder> [[gnu::noinline]] float reduce_row(co
     return max(max(max(chain[0], chain[1]), max(chain[2], chain[3])));
 }
 
-template <class P, const NodeList& list> WEFT_INLINE void row_statistics(const Binding<P>& b, Index<P>& index, float* value) {
+template <class P, const NodeList& list> WEFT_INLINE void row_statistics(const Binding<P>& b, const Index<P>& index, float* value) {
   unroll<list.count>([&](auto i) WEFT_FLAT { value[i] = reduce_row<P, list.node[i]>(b, index, Statistics<P, list, i>{value}); });
 }
 
@@ -186,7 +187,8 @@ template <class P, int k> struct RowKernel {
   }();
   using Known = Statistics<P, StatisticsOf<P, k, -1>::list, kernel.statistics>;
 
-  static void run(const Binding<P>& b, Worker& worker, std::byte*) {
+  static void run(const Binding<P>& binding, Worker& worker, std::byte*) {
+    const Binding<P> b = binding;  // a copy that no store can reach
     const long count = count_of<P, outer>(b);
     Index<P> index;
     float value[kernel.statistics + 1];
@@ -213,13 +215,16 @@ template <class P, int k> struct RowKernel {
       const Held held(b, index, known);
       const long n = extent_of<P, lane>(b);
       RunWriters<P, k, 0> writers(b, index, n);
-      for (long at = 0; at < n; at += Packet::lanes) {
+      const auto packet = [&](long at, auto count) WEFT_FLAT {
         index[lane] = at;
-        const Point<P, lane, Held> p{b, index, held, n - at < Packet::lanes ? n - at : long(Packet::lanes)};
+        const Point<P, lane, Held> p{b, index, held, count};
         Packet v[segment.stores];  // all are computed before any is stored: a store may overwrite what another reads
         unroll<segment.stores>([&](auto s) WEFT_FLAT { v[s] = evaluate<plan.store[segment.store[s]].node, Packet>(p); });
         unroll<segment.stores>([&](auto s) WEFT_FLAT { writers.template put<s>(p, v[s]); });
-      }
+      };
+      long at = 0;
+      for (; at + Packet::lanes <= n; at += Packet::lanes) packet(at, std::integral_constant<long, Packet::lanes>{});
+      if (at < n) packet(at, n - at);
       index[lane] = 0;
     }
   }

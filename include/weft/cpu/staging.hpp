@@ -9,12 +9,17 @@
 
 namespace weft::cpu {
 
+// Is the right operand of a contraction a tensor that can be read where it lies: a leaf, or the part of one that a group of rows picks (there, an
+// executor has the view begin at that part)?
+template <class Plan> constexpr bool right_is_tensor(const Plan& plan, int contraction) {
+  return plan.node[plan.node[contraction].operand[1]].kind == NodeKind::leaf || is_routed(plan.node, contraction);
+}
 // Packed in bf16 only where both operands are bf16 numbers and there is an instruction for it: then packing rounds nothing. Weights in
 // blocks are expanded as they are packed, for bf16 numbers to bf16.
 template <class Plan> constexpr bool multiplies_bf16(const Plan& plan, int contraction) {
   const Node &left = plan.node[plan.node[contraction].operand[0]], &right = plan.node[plan.node[contraction].operand[1]];
   return has_bf16_dot && (left.kind == NodeKind::leaf || left.kind == NodeKind::cast) && left.dtype == DType::bf16 &&
-         right.kind == NodeKind::leaf && (right.dtype == DType::bf16 || is_block(right.dtype));
+         right_is_tensor(plan, contraction) && (right.dtype == DType::bf16 || is_block(right.dtype));
 }
 // a value in blocks, times weights in blocks: whole numbers are multiplied
 template <class Plan> constexpr bool is_quantised(const Plan& plan, int node) {
@@ -22,7 +27,7 @@ template <class Plan> constexpr bool is_quantised(const Plan& plan, int node) {
 }
 template <class Plan> constexpr bool multiplies_digits(const Plan& plan, int contraction) {
   const Node& right = plan.node[plan.node[contraction].operand[1]];
-  return is_quantised(plan, plan.node[contraction].operand[0]) && right.kind == NodeKind::leaf && is_block(right.dtype);
+  return is_quantised(plan, plan.node[contraction].operand[0]) && right_is_tensor(plan, contraction) && is_block(right.dtype);
 }
 // the elements of operands that are multiplied in a format: digits come in records
 template <class Format> using ElementOf = std::conditional_t<std::is_same_v<Format, digits>, std::byte, Format>;
@@ -31,7 +36,7 @@ template <class Format> using ElementOf = std::conditional_t<std::is_same_v<Form
 template <class P, int c> struct Operands {
   static constexpr auto& plan = plan_of<P>;
   static constexpr int left = plan.node[c].operand[0], right = plan.node[c].operand[1];
-  static constexpr bool left_is_leaf = plan.node[left].kind == NodeKind::leaf, right_is_leaf = plan.node[right].kind == NodeKind::leaf;
+  static constexpr bool left_is_leaf = plan.node[left].kind == NodeKind::leaf, right_is_leaf = right_is_tensor(plan, c);
   static constexpr bool in_bf16 = multiplies_bf16(plan, c);
   using Left = std::conditional_t<left_is_leaf, typename type_of<plan.node[left].dtype>::type, float>;
   using Right = std::conditional_t<right_is_leaf, typename type_of<plan.node[right].dtype>::type, float>;

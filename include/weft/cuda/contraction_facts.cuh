@@ -51,6 +51,18 @@ template <class P, int k> struct ContractionFacts {
   static constexpr DType element = dtype_of<Element>;
   static constexpr bool on_tensor_cores = !std::is_same_v<Element, float>;
 
+  // how many right operands that meet left operand l (-1: any) are leaves in blocks, or are not
+  static constexpr int rights(int l, bool in_blocks) {
+    int n = 0;
+    for (int g = 0; g < kernel.segments; ++g)
+      for (int i = 0; i < kernel.segment[g].contractions; ++i) {
+        const Node& right = plan.node[plan.node[kernel.segment[g].contraction[i]].operand[1]];
+        if (l < 0 || kernel.segment[g].left_of[i] == l) n += (right.kind == NodeKind::leaf && is_block(right.dtype)) == in_blocks;
+      }
+    return n;
+  }
+  static constexpr bool all_in_blocks = rights(-1, false) == 0;
+
   // ---- rows
   static constexpr AxisList rows_list = [] {
     const Node& left = plan.node[kernel.left[0].node];
@@ -78,6 +90,14 @@ template <class P, int k> struct ContractionFacts {
         join(ordered(plan, segment.columns & ~reduced, plan.store[segment.store[0]]),
              reduced ? ordered_below(plan, reduced, plan.node[segment.contraction[0]].operand[1]) : AxisList{});
     static constexpr int lane = list.axis[list.count - 1], contractions = segment.contractions;
+    static constexpr int stored_together = [] {  // columns, where results are stored in blocks
+      int n = 1;
+      for (int s = 0; s < segment.stores; ++s) {
+        const int size = block_elements(plan.store[segment.store[s]].dtype);
+        n = size > n ? size : n;
+      }
+      return n;
+    }();
     static constexpr Mask chunk_axes = [] {
       Mask m = 0;
       for (int i = list.count - count_axes(reduced); i < list.count; ++i) m |= bit(list.axis[i]);
@@ -100,6 +120,8 @@ template <class P, int k> struct ContractionFacts {
   template <int g, int i> struct Operands {
     static constexpr int node = kernel.segment[g].contraction[i], left = kernel.segment[g].left_of[i], right = plan.node[node].operand[1];
     static constexpr bool right_is_leaf = plan.node[right].kind == NodeKind::leaf;
+    static constexpr DType format = plan.node[right].dtype;
+    static constexpr bool in_blocks = right_is_leaf && is_block(format);
   };
 };
 
@@ -118,19 +140,25 @@ template <class P, int leaf, class Depth, int width> bool lies_along(const Bindi
   });
   return regular;
 }
-// the same of a leaf in blocks, whose blocks have to lie along the depth
-template <class P, int leaf, class Depth> bool blocks_lie_along(const Binding<P>& b) {
+// The same of a leaf in blocks, which has to lie along the depth; throws Error where it does not.
+template <class P, int leaf, class Depth> void expect_blocks_along(const Binding<P>& b) {
   using A = LeafAccess<P, leaf>;
   constexpr int n = Depth::list.count;
+  const View& view = b.view[A::leaf];
+  const auto refuse = [](const std::string& problem) {
+    throw Error(std::string("operand ") + Compiled<P>::table.leaf[A::leaf].path.text + ": " + problem);
+  };
+  if (reinterpret_cast<std::uintptr_t>(view.data) % 16 != 0)  // its rows are copied in pieces of 16 bytes, from wherever they begin
+    refuse("expected an address that is a multiple of 16 bytes");
   long expected = 1;
-  bool regular = b.view[A::leaf].panel_row == 0;
+  bool regular = true;
   unroll<n>([&](auto i) {
     constexpr int axis = Depth::list.axis[n - 1 - i];
     const long extent = extent_of<P, axis>(b);
     regular = regular && (A::template step<axis>(b) == expected || extent == 1);
     expected *= extent;
   });
-  return regular && expected % block_elements(A::dtype) == 0;
+  if (!regular || expected % block_elements(view.format) != 0) refuse("its blocks do not lie along the contracted axis");
 }
 
 }  // namespace weft::cuda

@@ -1,129 +1,16 @@
 // contraction_few: the skeleton contraction where there are few rows: a product that is bound by the bandwidth with which weights are read.
-// Every block evaluates the left rows into its shared memory; a warp then reads some columns side by side, 16 bytes (or a block of
-// quantised weights) a lane, from where they lie. Where columns are few, several warps share the depth of a column.
+// Every block evaluates the left rows into its shared memory; a warp then reads some columns side by side: 16 bytes a lane of plain
+// formats, from where they lie; blocks through a ring of strips of its own, which is begun before the left rows are evaluated. Where
+// columns are few, several warps share the depth of a column.
 #pragma once
-#include <weft/cuda/blocks.cuh>
+#include <weft/cuda/contraction_few_ring.cuh>
 #include <weft/cuda/device.cuh>
 #include <weft/cuda/epilogue.cuh>
 
 namespace weft::cuda {
 
-// How a left row lies in shared memory, such that lanes which read neighbouring pieces hit different banks. Floats: the first halves of all
-// groups of 8, then the second halves; for weights in blocks 4 floats of padding after every 32; or groups of digits.
-enum class RowForm : std::uint8_t { floats, padded_floats, digits };
-
-template <class P, int k> struct FewFacts {
-  using F = ContractionFacts<P, k>;
-  static constexpr int warps = 8, threads = 32 * warps;
-  static constexpr long most_shared = 96 << 10;  // bytes, that all devices have and that leave room for the cache
-
-  template <int c> static constexpr DType right_format = trimmed_plan<P>.node[trimmed_plan<P>.node[c].operand[1]].dtype;
-  // are the weights that meet left operand l in blocks? (All or none may be.)
-  static constexpr int blocks_of(int l, bool in_blocks) {
-    int n = 0;
-    for (int g = 0; g < F::segments; ++g)
-      for (int i = 0; i < F::kernel.segment[g].contractions; ++i)
-        if (F::kernel.segment[g].left_of[i] == l)
-          n += is_block(F::plan.node[F::plan.node[F::kernel.segment[g].contraction[i]].operand[1]].dtype) == in_blocks;
-    return n;
-  }
-  template <int l> struct LeftRow {
-    using L = typename F::template Left<l>;
-    static constexpr bool quantised = is_quantised<P, L::node>, in_blocks = blocks_of(l, true) > 0;
-    static constexpr RowForm form = quantised ? RowForm::digits : in_blocks ? RowForm::padded_floats : RowForm::floats;
-    static constexpr int root = quantised ? trimmed_plan<P>.node[L::node].operand[0] : L::node;
-    // 32-bit words of a row
-    WEFT_BOTH static long words(const Binding<P>& b) {
-      const long n = count_of<P, typename L::Depth>(b);
-      if constexpr (form == RowForm::digits)
-        return round_up(n / 32 * digit_words, 4);
-      else if constexpr (form == RowForm::padded_floats)
-        return n / 32 * 36;
-      else
-        return n;
-    }
-  };
-  // the right operands are leaves that can be read in place, of formats that this kernel reads
-  static constexpr bool reads_right_operands = [] {
-    for (int g = 0; g < F::segments; ++g)
-      for (int i = 0; i < F::kernel.segment[g].contractions; ++i) {
-        const Node& c = F::plan.node[F::kernel.segment[g].contraction[i]];
-        const Node &left = F::plan.node[c.operand[0]], &right = F::plan.node[c.operand[1]];
-        const bool quantised = left.kind == NodeKind::cast && is_block(left.dtype);
-        if (right.kind != NodeKind::leaf || right.dtype == DType::i32) return false;
-        if (is_block(right.dtype) && right.dtype != DType::q8_0 && right.dtype != DType::q4_0) return false;
-        if (quantised && !is_block(right.dtype)) return false;
-      }
-    for (int l = 0; l < F::lefts; ++l)
-      if (blocks_of(l, true) > 0 && blocks_of(l, false) > 0) return false;
-    return true;
-  }();
-
-  // columns of each contraction that a warp reads side by side
-  template <int g> static constexpr int side_by_side = [] {
-    constexpr int n = F::template Columns<g>::contractions;
-    return n == 1 ? 4 : n == 2 ? 2 : 1;
-  }();
-  // columns of a tile where `split` warps share the depth
-  template <int g> WEFT_BOTH static int columns(int split) {
-    using C = typename F::template Columns<g>;
-    if constexpr (C::reduced != 0)
-      return static_cast<int>(C::chunk);
-    else
-      return warps / split * side_by_side<g>;
-  }
-  template <int g> WEFT_BOTH static long tiles(const Binding<P>& b, int split) {
-    const long n = columns<g>(split);
-    return (count_of<P, typename F::template Columns<g>>(b) + n - 1) / n;
-  }
-  struct Split {
-    int of[6];  // of each segment
-  };
-  static constexpr int padding = 8;
-};
-
-// the task of RowBody: a left row on its way into shared memory
-template <class P_, int k, int l> struct SharedRow {
-  using P = P_;
-  using R = typename FewFacts<P, k>::template LeftRow<l>;
-  using L = typename R::L;
-  static constexpr NodeList statistics = L::statistics;
-  static constexpr AxisList rows = ContractionFacts<P, k>::rows_list, columns = L::depth;
-  static constexpr NodeList roots = [] {
-    NodeList n;
-    n.add(R::root);
-    return n;
-  }();
-  float* to;
-  long half;  // of the words of a row
-
-  template <class Point, int width> WEFT_DEVICE void put(const Point&, unsigned flat, const float (&v)[1][width]) const {
-    if constexpr (R::form == RowForm::floats) {
-#pragma unroll
-      for (int i = 0; i < width; i += 4) store_neighbours<float, 4>(to + (flat + i) / 4 % 2 * half + (flat + i) / 8 * 4, v[0] + i);
-    } else if constexpr (R::form == RowForm::padded_floats) {
-      store_neighbours<float, width>(to + flat / 32 * 36 + flat % 32, v[0]);
-    } else {
-      const float largest = scale_of_group(v[0]);
-      int digit[width];
-      quantize(v[0], largest, digit);
-      float* group = to + flat / 32 * digit_words;
-#pragma unroll
-      for (int i = 0; i < width; i += 4) {
-        const unsigned word =
-            (digit[i] & 0xffu) | (digit[i + 1] & 0xffu) << 8 | (digit[i + 2] & 0xffu) << 16 | static_cast<unsigned>(digit[i + 3]) << 24;
-        group[(flat % 32 + i) / 4] = __uint_as_float(word);
-      }
-      if (flat % 32 == 0) group[8] = largest < 0x1p-100f ? 0.f : largest / 127.f;
-    }
-  }
-  template <int lane, int width> static bool is_aligned(const Binding<P>& b) {
-    return extent_of<P, lane>(b) % (R::form == RowForm::floats ? width : 32) == 0;
-  }
-};
-
 // ---- a lane's share of a step: some neighbours of a column, and its product with a left row
-template <class W, bool digits> struct Share {  // a plain format: 8 elements
+template <class W> struct Share {  // a plain format: 8 elements
   static constexpr int elements = 8;
   float w[8];
   WEFT_DEVICE static Share load(const W* column, long step) {
@@ -140,32 +27,43 @@ template <class W, bool digits> struct Share {  // a plain format: 8 elements
     return sum;
   }
 };
-template <class W, bool digits>
-requires(is_block(dtype_of<W>)) struct Share<W, digits> {
-  static constexpr int elements = 32;
-  Group<W> group;
-  WEFT_DEVICE static Share load(const W* column, long step) { return {Group<W>::load(column + step)}; }
-  WEFT_DEVICE float times(const float* row, long, long step, float sum) const {
-    if constexpr (digits) {
-      const float* left = row + step * digit_words;
-      int product = 0;
+// group number `at` of a left row times a group of weights
+template <bool digits, class W> WEFT_DEVICE float times_group(const Group<W>& group, const float* row, long at, float sum) {
+  constexpr bool halves = Format<W>::may_have_halves, minimum = Format<W>::may_have_minimum;
+  if constexpr (digits) {
+    const float* left = row + at * digit_words;
+    int product[2] = {}, all = 0;
 #pragma unroll
-      for (int i = 0; i < 8; ++i) product = __dp4a(static_cast<int>(__float_as_uint(left[i])), group.word[i], product);
-      return fmaf(left[8] * group.scale, static_cast<float>(product), sum);
-    } else {
-      const float* left = row + step * 36;
-      float product = 0;
-#pragma unroll
-      for (int i = 0; i < 8; ++i) {
-        float x[4];
-        load_neighbours<float, 4>(left + 4 * i, x);
-#pragma unroll
-        for (int j = 0; j < 4; ++j) product = fmaf(x[j], static_cast<float>(Group<W>::digit(group.word[i], j)), product);
-      }
-      return fmaf(group.scale, product, sum);
+    for (int i = 0; i < 8; ++i) {
+      const int word = static_cast<int>(__float_as_uint(left[i]));
+      int& p = product[halves ? i / 4 : 0];
+      p = __dp4a(word, group.word[i], p);
+      if constexpr (minimum) all = __dp4a(word, 0x01010101, all);
     }
+    const float scale = left[8];
+#pragma unroll
+    for (int h = 0; h < (halves ? 2 : 1); ++h) sum = fmaf(scale * group.scales.scale[h], static_cast<float>(product[h]), sum);
+    if constexpr (minimum) sum = fmaf(scale * group.scales.minimum, static_cast<float>(all), sum);
+  } else {
+    const float* left = row + at * 36;
+    float product[2] = {}, all = 0;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      float x[4];
+      load_neighbours<float, 4>(left + 4 * i, x);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        float& p = product[halves ? i / 4 : 0];
+        p = fmaf(x[j], static_cast<float>(digit_of(group.word[i], j)), p);
+        if constexpr (minimum) all += x[j];
+      }
+    }
+#pragma unroll
+    for (int h = 0; h < (halves ? 2 : 1); ++h) sum = fmaf(group.scales.scale[h], product[h], sum);
+    if constexpr (minimum) sum = fmaf(group.scales.minimum, all, sum);
   }
-};
+  return sum;
+}
 
 template <class P, int k, int rows> struct FewRows {
   using F = ContractionFacts<P, k>;
@@ -206,61 +104,92 @@ template <class P, int k, int rows> struct FewRows {
     for (long i = count * words + threadIdx.x; i < rows * words; i += M::threads) to[i] = 0.f;  // rows that are not there
   }
 
-  // ---- contractions [first, last) of segment g at columns [column, column + n) of the tile, a share of the depth; all have left operand l
-  template <int g, int i> struct Column {
+  // ---- contraction i of segment g at columns [column, column + n) of a tile, a share of the depth
+  template <int g> using RingOf = Ring<P, k, g, rows>;
+  template <int g, int i> using Left = typename M::template LeftRow<F::template Operands<g, i>::left>;
+  template <int g, int i> WEFT_DEVICE static void multiply(const RingOf<g>& ring, Index<P>& index, RingCursor& cursor, int& slot,
+                                                           int column, const float* left, float (&sum)[RingOf<g>::n][rows]) {
+    using R = RingOf<g>;
     using O = typename F::template Operands<g, i>;
-    static constexpr DType format = trimmed_plan<P>.node[O::right].dtype;
-    static constexpr bool in_blocks = is_block(format);
-    using W = typename type_of<format>::type;
-    using Part = Share<W, M::template LeftRow<O::left>::quantised>;
-  };
-  template <int g, int i> WEFT_DEVICE static void multiply(const Binding<P>& b, Index<P>& index, long column, long end, int part, int split,
-                                                           const float* left, float (&sum)[M::template side_by_side<g>][rows]) {
-    using C = typename F::template Columns<g>;
-    using K = Column<g, i>;
-    using W = typename K::W;
-    using A = LeafAccess<P, K::O::right>;
-    constexpr int n = M::template side_by_side<g>;
-    const W* data[n];
+    using W = typename type_of<O::format>::type;
+    using A = LeafAccess<P, O::right>;
+    constexpr int n = R::n;
+    const Binding<P>& b = ring.b;
+    const int lane = static_cast<int>(threadIdx.x % 32);
+    const long words = Left<g, i>::words(b);
+    if constexpr (O::in_blocks) {
+      const auto format = R::template format<i>(b);
+      const long groups = R::template groups<i>(b), steps = R::template steps<i>(b),
+                 per_step = static_cast<long>(M::step_groups / format.groups()) * format.bytes();
+      const unsigned char* run[n];
 #pragma unroll
-    for (int c = 0; c < n; ++c) {
-      decode<P, C>(b, static_cast<unsigned>(column + c < end ? column + c : end - 1), index);
-      if constexpr (K::in_blocks)
-        data[c] = static_cast<const W*>(b.view[A::leaf].data) + A::offset(b, index) / 32;
-      else
+      for (int c = 0; c < n; ++c) run[c] = ring.template run<i>(index, column + c);
+      for (long s = ring.part; s < steps; s += ring.split) {
+        wait_for_copies<R::slots - 2>();
+        __syncwarp();  // the strip has arrived, and all lanes are done with the one before, whose place is filled now
+        ring.fetch(index, cursor);
+        const auto* strip = static_cast<const unsigned char*>(__cvta_shared_to_generic(ring.slot(slot)));
+        slot = slot + 1 == R::slots ? 0 : slot + 1;
+        const long at = s * M::step_groups + lane;
+        if (at >= groups) continue;
+        Group<W> group[n];
+#pragma unroll
+        for (int c = 0; c < n; ++c)
+          group[c] =
+              Group<W>::load(format, strip + c * R::strip + bytes_before(run[c] + s * per_step) + lane / format.groups() * format.bytes(),
+                             lane % format.groups());
+#pragma unroll
+        for (int r = 0; r < rows; ++r)
+#pragma unroll
+          for (int c = 0; c < n; ++c)
+            sum[c][r] = times_group<Left<g, i>::form == RowForm::digits>(group[c], left + r * words, at, sum[c][r]);
+      }
+    } else {
+      const W* data[n];
+#pragma unroll
+      for (int c = 0; c < n; ++c) {
+        decode<P, typename R::C>(b, static_cast<unsigned>(ring.first + column + c < ring.end ? ring.first + column + c : ring.end - 1),
+                                 index);
         data[c] = A::data(b) + A::offset(b, index);
-    }
-    const long steps = count_of<P, typename F::template Left<K::O::left>::Depth>(b) / K::Part::elements,
-               words = M::template LeftRow<K::O::left>::words(b);
+      }
+      const long steps = count_of<P, typename F::template Left<O::left>::Depth>(b) / Share<W>::elements;
 #pragma unroll 2
-    for (long s = part * 32 + threadIdx.x % 32; s < steps; s += 32 * split) {
-      typename K::Part share[n];
+      for (long s = ring.part * 32 + lane; s < steps; s += 32 * ring.split) {
+        Share<W> share[n];
 #pragma unroll
-      for (int c = 0; c < n; ++c) share[c] = K::Part::load(data[c], s);
+        for (int c = 0; c < n; ++c) share[c] = Share<W>::load(data[c], s);
 #pragma unroll
-      for (int r = 0; r < rows; ++r)
+        for (int r = 0; r < rows; ++r)
 #pragma unroll
-        for (int c = 0; c < n; ++c) sum[c][r] = share[c].times(left + r * words, words / 2, s, sum[c][r]);
+          for (int c = 0; c < n; ++c) sum[c][r] = share[c].times(left + r * words, words / 2, s, sum[c][r]);
+      }
     }
   }
 
-  template <int g> WEFT_DEVICE static void tile(const Binding<P>& b, Index<P>& index, long number, int split, int count,
+  template <int g>
+  WEFT_DEVICE static RingOf<g> ring_of(const Binding<P>& b, long number, const typename M::Split& split, const unsigned char* memory) {
+    const int columns = M::template columns<g>(split), warp = static_cast<int>(threadIdx.x / 32), of = split.of[g];
+    const long first = number * columns, all = count_of<P, typename F::template Columns<g>>(b);
+    return {b,         shared_address(memory) + static_cast<unsigned>(warp * RingOf<g>::slots * RingOf<g>::n * RingOf<g>::strip),
+            first,     first + columns < all ? first + columns : all,
+            columns,   M::warps / of * RingOf<g>::n,
+            warp % of, of};
+  }
+  template <int g> WEFT_DEVICE static void tile(const RingOf<g>& ring, Index<P>& index, RingCursor& cursor, int count,
                                                 const float* const* left, float* sums, bool vectors) {
-    using C = typename F::template Columns<g>;
-    constexpr int n = M::template side_by_side<g>, contractions = C::contractions;
-    const int columns = M::template columns<g>(split), warp = static_cast<int>(threadIdx.x / 32), part = warp % split;
-    const int stride = contractions * columns;
-    const long first = number * columns, all = count_of<P, C>(b), end = first + columns < all ? first + columns : all;
-    for (int column = warp / split * n; column < columns; column += M::warps / split * n) {
+    constexpr int n = RingOf<g>::n, contractions = F::template Columns<g>::contractions;
+    const int columns = ring.columns, split = ring.split, stride = contractions * columns;
+    int slot = 0;
+    for (int column = static_cast<int>(threadIdx.x / 32) / split * n; column < columns; column += ring.stride) {
       unroll<contractions>([&](auto i) {
         float sum[n][rows] = {};
-        multiply<g, i>(b, index, first + column, end, part, split, left[F::template Operands<g, i>::left], sum);
+        multiply<g, i>(ring, index, cursor, slot, column, left[F::template Operands<g, i>::left], sum);
 #pragma unroll
         for (int r = 0; r < rows; ++r)
 #pragma unroll
           for (int c = 0; c < n; ++c) {
             const float total = reduce_warp<true>(sum[c][r]);
-            if (threadIdx.x % 32 == 0 && column + c < columns) sums[(part * rows + r) * stride + i * columns + column + c] = total;
+            if (threadIdx.x % 32 == 0 && column + c < columns) sums[(ring.part * rows + r) * stride + i * columns + column + c] = total;
           }
       });
     }
@@ -271,8 +200,8 @@ template <class P, int k, int rows> struct FewRows {
       __syncthreads();
     }
     using Last = Epilogue<P, k, g>;
-    Last::run(b, index, {0, first, count, static_cast<int>(end - first)}, Accumulators{sums, stride, columns}, sums + split * rows * stride,
-              vectors);
+    Last::run(ring.b, index, {0, ring.first, count, static_cast<int>(ring.end - ring.first)}, Accumulators{sums, stride, columns},
+              sums + split * rows * stride, vectors);
   }
 };
 
@@ -284,8 +213,18 @@ template <class P, int k, int rows> __global__ void __launch_bounds__(FewFacts<P
   using Body = FewRows<P, k, rows>;
   Index<P> index;
   decode<P, typename F::Batch>(b, blockIdx.y, index);
-  float* scratch = shared;
-  float* to = shared + rows * (M::warps + 8);
+  constexpr int ring_bytes = M::template ring_bytes<rows>;
+  const auto* ring_memory = reinterpret_cast<const unsigned char*>(shared);
+  RingCursor cursor;
+  long number = blockIdx.x;
+  unroll<F::segments>([&](auto g) {
+    const long tiles = M::template tiles<g>(b, split);
+    if constexpr (M::template InBlocks<g>::any)
+      if (number >= 0 && number < tiles) cursor = Body::template ring_of<g>(b, number, split, ring_memory).begin(index);
+    number -= tiles;
+  });
+  float* scratch = shared + ring_bytes / 4;
+  float* to = scratch + rows * (M::warps + 8);
   const float* left[F::lefts];
   unroll<F::lefts>([&](auto l) {
     left[l] = to;
@@ -293,10 +232,11 @@ template <class P, int k, int rows> __global__ void __launch_bounds__(FewFacts<P
     to += rows * M::template LeftRow<l>::words(b);
   });
   __syncthreads();
-  long number = blockIdx.x;
+  number = blockIdx.x;
   unroll<F::segments>([&](auto g) {
-    const long tiles = M::template tiles<g>(b, split.of[g]);
-    if (number >= 0 && number < tiles) Body::template tile<g>(b, index, number, split.of[g], count, left, to, vectors >> g & 1u);
+    const long tiles = M::template tiles<g>(b, split);
+    if (number >= 0 && number < tiles)
+      Body::template tile<g>(Body::template ring_of<g>(b, number, split, ring_memory), index, cursor, count, left, to, vectors >> g & 1u);
     number -= tiles;
   });
 }
@@ -326,40 +266,43 @@ template <class P, int k> struct ContractionOfFewRows {
   }
 
  private:
+  // Throws Error where blocks do not lie along the depth.
   template <int g, int i> static bool right_lies(const Binding<P>& b) {
     using O = typename F::template Operands<g, i>;
     using Depth = typename F::template Left<O::left>::Depth;
-    using A = LeafAccess<P, O::right>;
-    if constexpr (is_block(A::dtype)) {
-      return blocks_lie_along<P, O::right, Depth>(b);
+    if constexpr (O::in_blocks) {
+      expect_blocks_along<P, O::right, Depth>(b);
+      return true;
     } else {
       return lies_along<P, O::right, Depth, 8>(b);
     }
   }
-  // More warps share a column as long as that makes blocks for an idle device and leaves each half of its lanes work.
+  // More warps share a column as long as that makes blocks for an idle device and leaves each half of its lanes work. They take several
+  // turns where even then there are more tiles than a device has room for.
   static typename M::Split split_of(const Binding<P>& b) {
     typename M::Split s{};
     unroll<F::segments>([&](auto g) {
       using C = typename F::template Columns<g>;
-      s.of[g] = 1;
+      s.of[g] = s.turns[g] = 1;
       long steps = 1L << 40;
       unroll<C::contractions>([&](auto i) {
-        using K = typename FewRows<P, k, 1>::template Column<g, i>;
-        const long n = count_of<P, typename F::template Left<K::O::left>::Depth>(b) / K::Part::elements;
+        using O = typename F::template Operands<g, i>;
+        const long n = count_of<P, typename F::template Left<O::left>::Depth>(b) / (O::in_blocks ? 32 : 8);
         steps = n < steps ? n : steps;
       });
-      if constexpr (C::reduced == 0)
-        while (s.of[g] < M::warps && steps >= 32 * s.of[g] && M::template tiles<g>(b, s.of[g]) < 256) s.of[g] *= 2;
+      if constexpr (C::reduced == 0) {
+        while (s.of[g] < M::warps && steps >= 32 * s.of[g] && M::template tiles<g>(b, s) < 256) s.of[g] *= 2;
+        while (s.turns[g] < 8 && M::template tiles<g>(b, s) >= 2048) s.turns[g] *= 2;
+      }
     });
     return s;
   }
   static long shared_bytes(const Binding<P>& b, const typename M::Split& split, int rows) {
-    long words = rows * (M::warps + 8), sums = 0;
+    long words = (rows == 1 ? M::template ring_bytes<1> : M::template ring_bytes<most_rows>) / 4 + rows * (M::warps + 8), sums = 0;
     unroll<F::lefts>([&](auto l) { words += rows * M::template LeftRow<l>::words(b); });
     unroll<F::segments>([&](auto g) {
       using C = typename F::template Columns<g>;
-      const long n =
-          rows * (static_cast<long>(split.of[g]) * C::contractions * M::template columns<g>(split.of[g]) + C::segment.reductions + 1);
+      const long n = rows * (static_cast<long>(split.of[g]) * C::contractions * M::template columns<g>(split) + C::segment.reductions + 1);
       sums = n > sums ? n : sums;
     });
     return (words + sums) * 4;
@@ -370,8 +313,8 @@ template <class P, int k> struct ContractionOfFewRows {
     long tiles = 0;
     unsigned vectors = 0;
     unroll<F::segments>([&](auto g) {
-      tiles += M::template tiles<g>(b, split.of[g]);
-      if (Epilogue<P, k, g>::is_aligned(b) && M::template columns<g>(split.of[g]) % Epilogue<P, k, g>::width == 0) vectors |= 1u << g;
+      tiles += M::template tiles<g>(b, split);
+      if (Epilogue<P, k, g>::is_aligned(b) && M::template columns<g>(split) % Epilogue<P, k, g>::width == 0) vectors |= 1u << g;
     });
     check(cudaFuncSetAttribute(few_rows_kernel<P, k, rows>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
           "asking for " + std::to_string(bytes) + " bytes of shared memory");

@@ -2,70 +2,20 @@
 // then each block multiplies a tile of rows by a tile of the columns of all contractions of a segment, and its sums go through the
 // epilogue.
 #pragma once
-#include <weft/cuda/device.cuh>
-#include <weft/cuda/epilogue.cuh>
+#include <weft/cuda/contraction_many_facts.cuh>
 #include <weft/cuda/staging.cuh>
 #include <weft/cuda/tile_product.cuh>
 
 namespace weft::cuda {
 
-template <class P, int k> struct ManyFacts {
+template <class P, int k> struct ManyFacts : TileFacts<P, k> {
   using F = ContractionFacts<P, k>;
+  using T = TileFacts<P, k>;
   using E = typename F::Element;
   static constexpr int stages = 4, stage_elements = stage_bytes / static_cast<int>(sizeof(E)), piece = 16 / static_cast<int>(sizeof(E));
-
-  // columns of each contraction in a tile of segment g
-  template <int g> static constexpr int columns = [] {
-    using C = typename F::template Columns<g>;
-    if (C::reduced) return static_cast<int>(round_up(C::chunk, 32));
-    return C::contractions == 1 ? 128 : C::contractions == 2 ? 64 : 32;
-  }();
-  template <int g> static constexpr int all_columns = columns<g>* F::template Columns<g>::contractions;
-  // how far the next tile is; where columns are reduced, a tile is one group of them
-  template <int g> static constexpr long step = F::template Columns<g>::reduced ? F::template Columns<g>::chunk : columns<g>;
-  template <int g> WEFT_BOTH static long tiles(const Binding<P>& b) {
-    return (count_of<P, typename F::template Columns<g>>(b) + step<g> - 1) / step<g>;
-  }
-  static constexpr int widest = []<int... g>(std::integer_sequence<int, g...>) {
-    int n = 0;
-    for (const int c : {all_columns<g>...}) n = c > n ? c : n;
-    return n;
-  }
-  (std::make_integer_sequence<int, F::segments>{});
-  static_assert(widest <= 256, "the columns over which an epilogue reduces, times the contractions that it needs, are at most 256");
-  static constexpr int most_rows = widest <= 128 ? 128 : 64;
-
-  // ---- shared memory: the stages of both operands; then the sums in their place
-  static constexpr int most_reductions = [] {
-    int n = 1;
-    for (int g = 0; g < F::segments; ++g) n = F::kernel.segment[g].reductions > n ? F::kernel.segment[g].reductions : n;
-    return n;
-  }();
-  static constexpr int padding = 8;  // floats after each row of sums, so that rows begin in different banks
-  static constexpr int shared_bytes(int rows) {
-    const int staged = stages * (rows + widest) * stage_bytes, sums = rows * (widest + padding + most_reductions) * 4;
-    return staged > sums ? staged : sums;
-  }
-
-  // ---- contractions that have their left operand in common are multiplied together
-  struct Run {
-    int first, last, left;
-  };
-  struct Runs {
-    Run run[6]{};
-    int count = 0;
-  };
-  template <int g> static constexpr Runs runs = [] {
-    Runs r;
-    const Segment& s = F::kernel.segment[g];
-    for (int i = 0; i < s.contractions; ++i) {
-      if (r.count > 0 && r.run[r.count - 1].left == s.left_of[i])
-        r.run[r.count - 1].last = i + 1;
-      else
-        r.run[r.count++] = {i, i + 1, s.left_of[i]};
-    }
-    return r;
-  }();
+  template <int rows> static constexpr int staged_bytes = stages*(rows + T::widest_pass) * stage_bytes;
+  template <int rows> static constexpr int shared_bytes =
+      staged_bytes<rows> > T::template sum_bytes<rows> ? staged_bytes<rows> : T::template sum_bytes<rows>;
 };
 
 template <class P, int k, int rows> struct ManyRows {
@@ -139,10 +89,11 @@ template <class P, int k, int rows> struct ManyRows {
     return s;
   }
 
-  template <int g, int r, class Product>
+  // contractions [first, last) of segment g, in the pass from contraction `pass_first` on
+  template <int g, int first, int last, int pass_first, class Product>
   WEFT_DEVICE static void multiply(const Binding<P>& b, const Places& places, Index<P>& index, long first_row, long row_count,
                                    long first_column, long column_count, long batch, unsigned shared, Product& product) {
-    constexpr int first = M::template runs<g>.run[r].first, last = M::template runs<g>.run[r].last, left = M::template runs<g>.run[r].left;
+    constexpr int left = F::template Operands<g, first>::left;
     constexpr int columns = M::template columns<g>, right_rows = (last - first) * columns;
     const auto left_rows = left_sources<left>(b, places, index, first_row, row_count, batch);
     const auto right = right_sources<g, first, last>(b, places, index, first_column, column_count, batch);
@@ -164,77 +115,69 @@ template <class P, int k, int rows> struct ManyRows {
       __syncthreads();  // stage s has arrived, and all are done with the one before, whose place is filled now
       load(s + M::stages - 1);
       const unsigned stage = shared + s % M::stages * slot;
-      product.template add<first, last>(stage, stage + (rows - first * columns) * stage_bytes);
+      product.template add<first - pass_first, last - pass_first>(stage, stage + (rows - (first - pass_first) * columns) * stage_bytes);
     }
     wait_for_copies<0>();
     __syncthreads();
   }
 
-  template <int g> WEFT_DEVICE static void tile(const Binding<P>& b, const Places& places, long number, unsigned vectors) {
+  template <int g>
+  WEFT_DEVICE static void tile(const Binding<P>& b, const Places& places, float* sums_in_memory, long number, unsigned vectors) {
     extern __shared__ __align__(128) float shared[];
     using C = typename F::template Columns<g>;
-    constexpr int columns = M::template columns<g>, all = M::template all_columns<g>, stride = all + M::padding;
+    constexpr int columns = M::template columns<g>, stride = M::template stride<g>;
     const long first_row = static_cast<long>(blockIdx.x) * rows, row_count = count_of<P, typename F::Rows>(b), batch = blockIdx.z;
     const long first_column = number * M::template step<g>, column_count = count_of<P, C>(b);
     Index<P> index;
     decode<P, typename F::Batch>(b, static_cast<unsigned>(batch), index);
-    TileProduct<E, rows, C::contractions, columns> product;
-    product.clear();
-    unroll<M::template runs<g>.count>([&](auto r) {
-      multiply<g, r>(b, places, index, first_row, row_count, first_column, column_count, batch, shared_address(shared), product);
+    float* sums = M::is_wide ? sums_in_memory + M::place_in_memory() : shared;
+    unroll<M::template passes<g>.count>([&](auto p) {
+      constexpr int pass_first = M::template passes<g>.run[p].first, pass_last = M::template passes<g>.run[p].last;
+      TileProduct<E, rows, pass_last - pass_first, columns> product;
+      product.clear();
+      unroll<M::template runs<g, p>.count>([&](auto r) {
+        constexpr int first = M::template runs<g, p>.run[r].first, last = M::template runs<g, p>.run[r].last;
+        multiply<g, first, last, pass_first>(b, places, index, first_row, row_count, first_column, column_count, batch,
+                                             shared_address(shared), product);
+      });
+      product.write(sums + pass_first * columns, stride);
+      __syncthreads();
     });
-    product.write(shared, stride);
-    __syncthreads();
     using Last = Epilogue<P, k, g>;
     const long rows_left = row_count - first_row, columns_left = column_count - first_column;
     const typename Last::Tile tile{first_row, first_column, static_cast<int>(rows_left < rows ? rows_left : rows),
                                    static_cast<int>(columns_left < M::template step<g> ? columns_left : M::template step<g>)};
-    Last::run(b, index, tile, Accumulators{shared, stride, columns}, shared + rows * stride, vectors >> g & 1u);
+    Last::run(b, index, tile, Accumulators{sums, stride, columns}, shared + (M::is_wide ? 0 : rows * stride), vectors >> g & 1u);
   }
 };
 
-// vectors: bit g says whether columns of segment g are stored some at a time
+// sums_in_memory: where they are, if tiles are wide; vectors: bit g says whether columns of segment g are stored some at a time
 template <class P, int k, int rows> __global__ void __launch_bounds__(2 * rows, rows == 128 ? 2 : 3)
-    many_rows_kernel(const Binding<P> b, const typename Staging<P, k>::Places places, unsigned vectors) {
+    many_rows_kernel(const Binding<P> b, const typename Staging<P, k>::Places places, float* sums_in_memory, unsigned vectors) {
   using M = ManyFacts<P, k>;
   long number = blockIdx.y;
   unroll<ContractionFacts<P, k>::segments>([&](auto g) {
     const long tiles = M::template tiles<g>(b);
-    if (number >= 0 && number < tiles) ManyRows<P, k, rows>::template tile<g>(b, places, number, vectors);
+    if (number >= 0 && number < tiles) ManyRows<P, k, rows>::template tile<g>(b, places, sums_in_memory, number, vectors);
     number -= tiles;
   });
 }
 
 template <class P, int k> struct ContractionOfManyRows {
-  using F = ContractionFacts<P, k>;
   using M = ManyFacts<P, k>;
 
-  static std::size_t workspace(const Binding<P>& b) { return Staging<P, k>::bytes(b); }
+  static std::size_t workspace(const Binding<P>& b) {
+    return Staging<P, k>::bytes(b) + static_cast<std::size_t>(TileLaunch<P, k>::bytes_in_memory(b));
+  }
   static void run(const Binding<P>& b, std::byte* memory, cudaStream_t stream) {
     const auto places = Staging<P, k>::places_in(b, memory);
+    auto* sums = reinterpret_cast<float*>(memory + Staging<P, k>::bytes(b));
     Staging<P, k>::run(b, places, stream);
-    const long count = count_of<P, typename F::Rows>(b), batches = count_of<P, typename F::Batch>(b);
-    long tiles = 0;
-    unsigned vectors = 0;
-    unroll<F::segments>([&](auto g) {
-      tiles += M::template tiles<g>(b);
-      vectors |= Epilogue<P, k, g>::is_aligned(b) ? 1u << g : 0u;
+    TileLaunch<P, k>::run(b, [&](auto tile_rows, const dim3& grid, unsigned vectors) {
+      constexpr int rows = tile_rows, bytes = M::template shared_bytes<rows>;
+      ask_for_shared_memory<bytes>(many_rows_kernel<P, k, rows>);
+      many_rows_kernel<P, k, rows><<<grid, 2 * rows, bytes, stream>>>(b, places, sums, vectors);
     });
-    if (M::most_rows == 128 && count > 64)
-      launch<M::most_rows>(b, places, count, tiles, batches, vectors, stream);
-    else
-      launch<64>(b, places, count, tiles, batches, vectors, stream);
-  }
-
- private:
-  template <int rows> static void launch(const Binding<P>& b, const typename Staging<P, k>::Places& places, long count, long tiles,
-                                         long batches, unsigned vectors, cudaStream_t stream) {
-    if (count * tiles * batches == 0) return;
-    constexpr int bytes = M::shared_bytes(rows);
-    check(cudaFuncSetAttribute(many_rows_kernel<P, k, rows>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
-          "asking for " + std::to_string(bytes) + " bytes of shared memory");
-    const dim3 grid(static_cast<unsigned>((count + rows - 1) / rows), static_cast<unsigned>(tiles), static_cast<unsigned>(batches));
-    many_rows_kernel<P, k, rows><<<grid, 2 * rows, bytes, stream>>>(b, places, vectors);
   }
 };
 

@@ -13,11 +13,32 @@
 
 namespace weft::cuda {
 
+inline std::string text_of(cudaError_t status, const std::string& what) {
+  return what + ": " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ")";
+}
 // throws Error with the runtime's words
 inline void check(cudaError_t status, const std::string& what) {
   if (status == cudaSuccess) return;
   cudaGetLastError();  // it has been told
-  throw Error(what + ": " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ")");
+  throw Error(text_of(status, what));
+}
+
+// The current device in words: its name and compute capability. Throws Error where there is none, or one that cannot run the kernels.
+inline std::string usable_device() {
+  const std::string expected = "CUDA: expected a device of compute capability 8.0 or newer, found ";
+  int count = 0, device = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status != cudaSuccess || count == 0) {
+    cudaGetLastError();
+    throw Error(expected + "none" + (status == cudaSuccess ? std::string() : std::string(": ") + cudaGetErrorString(status)));
+  }
+  cudaDeviceProp facts{};
+  check(cudaGetDevice(&device), "asking for the current device");
+  check(cudaGetDeviceProperties(&facts, device), "asking what the device is");
+  const std::string text =
+      std::string(facts.name) + ", compute capability " + std::to_string(facts.major) + "." + std::to_string(facts.minor);
+  if (facts.major < 8) throw Error(expected + text);
+  return text;
 }
 
 // Memory on the device, at least 256-byte aligned, not initialised; moves, does not copy.

@@ -86,7 +86,7 @@ template <class P, int k, int g> struct Epilogue {
   // may columns be taken `width` at a time?
   static bool is_aligned(const Binding<P>& b) {
     bool aligned = true;
-    unroll<stores>([&](auto s) { aligned = aligned && is_aligned_for<s>(b); });
+    unroll<stores>([&](auto s) { aligned = is_aligned_for<s>(b) && aligned; });
     return aligned;
   }
 

@@ -8,9 +8,21 @@
 
 namespace weft::cuda {
 
+// what no kernel for devices does yet
+template <class P> inline constexpr bool selects_or_accumulates = [] {
+  for (int n = 0; n < trimmed_plan<P>.nodes; ++n)
+    if (trimmed_plan<P>.node[n].kind == NodeKind::top_k) return true;
+  for (int s = 0; s < trimmed_plan<P>.stores; ++s)
+    if (trimmed_plan<P>.store[s].kind == OutputKind::accumulate) return true;
+  return false;
+}();
+
 template <class P, int k> struct kernel_of {
   static auto choose() {
     constexpr Skeleton skeleton = trimmed_plan<P>.kernel[k].skeleton;
+    static_assert(skeleton != Skeleton::route, "kernels for devices do not group rows by an index yet: run this program on the CPU");
+    static_assert(!selects_or_accumulates<P>,
+                  "kernels for devices neither select the largest nor add up rows that meet yet: run this program on the CPU");
     if constexpr (skeleton == Skeleton::contraction)
       return ContractionKernel<P, k>{};
     else if constexpr (skeleton == Skeleton::stream)
@@ -49,20 +61,28 @@ class Executor {
   template <class P> void run(Binding<P>& b) {
     check(cudaGetLastError(), "work on the device before this program");
     for (int l = 0; l < Binding<P>::leaves; ++l)
-      if (b.view[l].panel_row != 0)
-        throw Error(std::string("operand ") + Compiled<P>::table.leaf[l].path.text +
-                    ": expected rows one after the other, found panels, which devices do not read");
+      if (b.view[l].panel_row != 0 || b.view[l].parts)
+        throw Error(std::string("operand ") + Compiled<P>::table.leaf[l].path.text + ": expected rows one after the other, found " +
+                    (b.view[l].parts ? "pieces" : "panels") + ", which devices do not read");
     reserve(b);
     bind_temporaries(b, workspace_.data());
     std::byte* rest = workspace_.data() + temporary_bytes(b);
     unroll<trimmed_plan<P>.kernels>([&](auto k) {
-      kernel_of<P, k>::type::run(b, rest, stream());
-      cudaError_t status = cudaGetLastError();
-      if (status == cudaSuccess && checks_) status = cudaStreamSynchronize(stream());
-      if (status != cudaSuccess) check(status, "kernel " + std::to_string(k + 1) + " of\n" + words<P>());
+      try {
+        kernel_of<P, k>::type::run(b, rest, stream());
+        check(cudaGetLastError(), "starting a kernel");
+        if (checks_) check(cudaStreamSynchronize(stream()), "running a kernel");
+      } catch (const Error& e) {
+        throw Error(std::string(e.what()) + ", kernel " + std::to_string(k + 1) + " of\n" + words<P>());
+      }
     });
   }
   void synchronize() const { stream_.synchronize(); }
+  // waits; the error of a kernel that went wrong since then is thrown with the kernels of program P
+  template <class P> void synchronize() const {
+    if (const cudaError_t status = cudaStreamSynchronize(stream()); status != cudaSuccess)
+      throw Error(text_of(status, "running a kernel") + ", one of\n" + words<P>());
+  }
   // waits after each kernel, so that an error names it: for debugging
   void check_each_kernel(bool on = true) { checks_ = on; }
 

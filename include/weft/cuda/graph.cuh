@@ -155,7 +155,7 @@ template <class Point, int root> struct Graph {
     if constexpr (A::dtype < DType::q8_0)
       return number(data[offset]);
     else
-      return element_in_blocks(data, offset);
+      return element_in_blocks<typename A::T>(data, p.binding.view[A::leaf].format, offset);
   }
   template <class F> WEFT_DEVICE static void read(long extra, const Point& p, float* out) {
     using A = LeafAccess<P, F::id>;
@@ -205,9 +205,9 @@ template <int root, class P, class Holder> WEFT_DEVICE float evaluate_one(const 
 }
 
 // ---- stores
-template <class P, int store, class Point> WEFT_DEVICE void write(const Point& p, const float* v) {
+template <class P, int store, class Point>
+requires(StoreAccess<P, store>::dtype < DType::q8_0) WEFT_DEVICE void write(const Point& p, const float* v) {
   using A = StoreAccess<P, store>;
-  static_assert(A::dtype < DType::q8_0, "results are stored in plain formats on the device");
   constexpr int where = A::Facts::place.index, dimension = A::Facts::place.dimension;
   using T = typename A::T;
   T* data = A::data(p.binding) + A::offset(p.binding, p.index);
@@ -235,6 +235,19 @@ template <class P, int store, class Point> WEFT_DEVICE void write(const Point& p
   }
 }
 
+// in blocks: the lanes that hold a group of 32 neighbours call this together, one after the other
+template <class P, int store, class Point>
+requires(StoreAccess<P, store>::dtype >= DType::q8_0) WEFT_DEVICE void write(const Point& p, const float* v) {
+  using A = StoreAccess<P, store>;
+  constexpr int where = A::Facts::place.index, dimension = A::Facts::place.dimension;
+  long at = A::offset(p.binding, p.index);
+  if constexpr (where >= 0) {
+    static_assert(!varies_along<P, where, Point::lane>, "the rows that an index names hold whole blocks");
+    at += static_cast<long>(evaluate_one<where>(p.binding, p.index, p.held)) * p.binding.view[A::leaf].stride[dimension];
+  }
+  write_in_blocks<typename A::T, Point::width>(A::data(p.binding), at, v);
+}
+
 // ---- may leaves and stores be accessed in vectors? Those below the roots, but for what is held and what does not vary along the lane
 // axis.
 template <class P, int node, int lane, int width> bool is_aligned_node(const Binding<P>& b) {
@@ -251,9 +264,26 @@ template <class P, int root, int lane, int width, class Holder> bool is_aligned_
   unroll<G::count>([&](auto j) { aligned = aligned && is_aligned_node<P, G::order.node[j], lane, width>(b); });
   return aligned;
 }
+// throws Error where neighbours along the lane axis are no whole blocks in memory
+template <class P, int store, int lane> void expect_whole_blocks(const Binding<P>& b) {
+  using A = StoreAccess<P, store>;
+  constexpr long size = block_elements(A::dtype);
+  bool whole = A::template step<lane>(b) == 1 && extent_of<P, lane>(b) % size == 0;
+  unroll<A::Facts::count>([&](auto i) {
+    constexpr int axis = A::Facts::addends.of[i].axis;
+    if constexpr (axis != lane) whole = whole && A::template weight<i>(b) % size == 0;
+  });
+  if (!whole)
+    throw Error(std::string("operand ") + Compiled<P>::table.leaf[A::leaf].path.text + ": a kernel stores runs of " +
+                std::to_string(extent_of<P, lane>(b)) + " elements; " + name_of(A::dtype) + " needs whole blocks of " +
+                std::to_string(size));
+}
 template <class P, int store, int lane, int width> bool is_aligned_store(const Binding<P>& b) {
   using A = StoreAccess<P, store>;
-  if constexpr (A::template uses<lane>)
+  if constexpr (is_block(A::dtype)) {
+    expect_whole_blocks<P, store, lane>(b);
+    return true;
+  } else if constexpr (A::template uses<lane>)
     return A::template is_aligned<lane, width>(b);
   else
     return false;  // neighbours that are stored to one place, or to places that an index names

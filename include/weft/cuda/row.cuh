@@ -31,7 +31,7 @@ template <class P_, int k> struct StoredRow {
   }
   template <int lane, int width> static bool is_aligned(const Binding<P>& b) {
     bool aligned = true;
-    unroll<segment.stores>([&](auto s) { aligned = aligned && is_aligned_store<P, segment.store[s], lane, width>(b); });
+    unroll<segment.stores>([&](auto s) { aligned = is_aligned_store<P, segment.store[s], lane, width>(b) && aligned; });
     return aligned;
   }
 };

@@ -118,7 +118,7 @@ template <class Task> struct RowFacts {
     if (seen.has(node)) return;
     seen.add(node);
     const Node& n = plan.node[node];
-    if ((n.kind == NodeKind::leaf || n.kind == NodeKind::gather) && (n.axes & lanes) && bytes_of(n.dtype) < bytes)
+    if ((n.kind == NodeKind::leaf || n.kind == NodeKind::gather) && !is_block(n.dtype) && (n.axes & lanes) && bytes_of(n.dtype) < bytes)
       bytes = bytes_of(n.dtype);
     for (int i = 0; i < n.operands; ++i) narrowest(n.operand[i], lanes, seen, bytes);
   }
@@ -285,7 +285,7 @@ template <class Task> struct RowLaunch {
       unroll<F::template roots<p>.count>([&](auto i) {
         aligned = aligned && is_aligned_graph<P, F::template roots<p>.node[i], lane, F::width, RowHolder<Task, p, 0>>(b);
       });
-      if constexpr (p == F::statistics) aligned = aligned && Task::template is_aligned<lane, F::width>(b);
+      if constexpr (p == F::statistics) aligned = Task::template is_aligned<lane, F::width>(b) && aligned;
     }
     return aligned;
   }

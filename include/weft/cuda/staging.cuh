@@ -23,7 +23,7 @@ template <class P_, int node, class E, class Statistics, class Rows, class Depth
   WEFT_DEVICE StagedRow at_row(unsigned row) const { return {to + row * stride, stride}; }
   template <class Point, int width> WEFT_DEVICE void put(const Point& p, unsigned flat, const float (&v)[1][width]) const {
     if constexpr (quantised) {
-      const float largest = scale_of_group(v[0]), scale = largest / 127.f;
+      const float largest = largest_of_group(v[0]), scale = scale_of_digits(largest);
       int digit[width];
       quantize(v[0], largest, digit);
 #pragma unroll
@@ -48,14 +48,17 @@ __global__ void expand_blocks_kernel(const Binding<P> b, E* to, long stride, lon
   const long row = number / groups, at = number % groups;
   Index<P> index;
   decode<P, Rows>(b, static_cast<unsigned>(row), index);
-  using Block = typename A::T;
-  const auto group = Group<Block>::load(static_cast<const Block*>(b.view[A::leaf].data) + A::offset(b, index) / 32 + at);
+  const Format<typename A::T> format(b.view[A::leaf].format);
+  const long first = A::offset(b, index) / 32 + at;
+  const auto* block = reinterpret_cast<const unsigned char*>(A::data(b)) + first / format.groups() * format.bytes();
+  const auto group = Group<typename A::T>::load(format, block, static_cast<int>(first % format.groups()));
   E* out = to + row * stride + at * 32;
 #pragma unroll
   for (int i = 0; i < 32; i += 4) {
     float v[4];
 #pragma unroll
-    for (int j = 0; j < 4; ++j) v[j] = group.scale * static_cast<float>(Group<Block>::digit(group.word[i / 4], j));
+    for (int j = 0; j < 4; ++j)
+      v[j] = group.scales.scale[i / 16] * static_cast<float>(digit_of(group.word[i / 4], j)) + group.scales.minimum;
     store_neighbours<E, 4>(out + i, v);
   }
 }
@@ -149,9 +152,7 @@ template <class P, int k> struct Staging {
     using D = Depth<g, i>;
     constexpr int right = O<g, i>::right;
     if constexpr (O<g, i>::right_is_leaf && is_block(F::plan.node[right].dtype)) {
-      if (!blocks_lie_along<P, right, D>(b))
-        throw Error(std::string("operand ") + Compiled<P>::table.leaf[LeafAccess<P, right>::leaf].path.text +
-                    ": its blocks do not lie along the contracted axis");
+      expect_blocks_along<P, right, D>(b);
       const long rows = count_of<P, RightRows<g>>(b), groups = rows * (count_of<P, D>(b) / 32);
       constexpr int threads = 128;
       if (groups > 0)

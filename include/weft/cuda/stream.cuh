@@ -1,6 +1,6 @@
 // stream: contraction - map of its result with online statistics - contraction, block by block along the streamed axis, after
 // FlashAttention-2 (Dao, arXiv 2307.08691). Operands that do not lie as they are multiplied are staged first. Where there are few rows,
-// parts of the keys go to blocks of their own, and a second kernel combines them in their order.
+// parts of the keys that the mask leaves go to blocks of their own, and a second kernel combines them in their order.
 #pragma once
 #include <weft/cuda/device.cuh>
 #include <weft/cuda/stream_tile.cuh>
@@ -77,10 +77,7 @@ template <class P, int k> struct StreamKernel {
     p.parts = reinterpret_cast<float*>(f(wanted_blocks * Tile::rows * Tile::part_size * 4));
     const long most_parts = (keys + fewest_keys - 1) / fewest_keys, blocks = (rows + Tile::rows - 1) / Tile::rows * batches,
                parts = blocks > 0 && wanted_blocks / blocks < most_parts ? wanted_blocks / blocks : most_parts;
-    if (parts > 1) {
-      p.part_keys = static_cast<int>(round_up((keys + parts - 1) / parts, Tile::keys));
-      p.part_count = static_cast<int>((keys + p.part_keys - 1) / p.part_keys);
-    }
+    p.part_count = static_cast<int>(parts > 1 ? parts : 1);
     return p;
   }
 };

@@ -13,7 +13,7 @@ template <class P, int k> struct StreamPlaces {
   typename StreamFacts<P, k>::Element *query = nullptr, *keys = nullptr;
   typename StreamFacts<P, k>::Weight* values = nullptr;
   float* parts = nullptr;  // [batch][part][row]: maximum, sum, columns; where there are several
-  int part_keys = 0, part_count = 1;
+  int part_count = 1;
 };
 
 template <class P, int k> struct StreamTile {
@@ -183,17 +183,21 @@ template <class P, int k> struct StreamTile {
       atomicMax(&cover[1], static_cast<int>(row.high));
     }
     __syncthreads();
-    const long part = static_cast<long>(blockIdx.y) * places.part_keys;
-    const long end = places.part_count > 1 && part + places.part_keys < cover[1] ? part + places.part_keys : cover[1];
-    long at = cover[0] / keys * keys;
-    if (places.part_count > 1 && at < part) at = part;
+    // Parts share out the keys that the mask leaves, whatever the extent of the axis; keys that no row sees are not read.
+    const long seen = cover[1];
+    long at = cover[0] / keys * keys, end = seen > at ? seen : at;
+    if (places.part_count > 1) {
+      const long part = round_up((end - at + places.part_count - 1) / places.part_count, keys);
+      at += blockIdx.y * part;
+      if (at + part < end) end = at + part;
+    }
 
     Sums sums;
     sums.clear();
-    if (at < end) key_rows.copy(key_block, at, extent_of<P, S::key>(b));
+    if (at < end) key_rows.copy(key_block, at, seen);
     commit_copies();
     for (; at < end; at += keys) {
-      value_rows.copy(value_block, at, extent_of<P, S::key>(b));
+      value_rows.copy(value_block, at, seen);
       commit_copies();
       wait_for_copies<1>();
       __syncthreads();  // queries and keys have arrived
@@ -203,7 +207,7 @@ template <class P, int k> struct StreamTile {
       for (int s = 0; s < stages; ++s) product.template add<0, 1>(queries + s * rows * stage_bytes, key_block + s * keys * stage_bytes);
       product.write(scores, score_stride);
       __syncthreads();  // all are done with the keys; the scores are written
-      if (at + keys < end) key_rows.copy(key_block, at + keys, extent_of<P, S::key>(b));
+      if (at + keys < end) key_rows.copy(key_block, at + keys, seen);
       commit_copies();
       const float factor = map_scores(b, index, row, at, scores, weights);
       if (row.half == 0) factors[row.number] = factor;

@@ -114,11 +114,40 @@ template <class Index> constexpr auto is_index() {
   else
     return Broken<an_index_must_be_a_whole_number<typename kind_name<Index::kind>::type>>{};
 }
-template <class Ax, Expr E, Expr Index> constexpr auto gather(E e, Index i) {
-  if constexpr (!is_broken<E> && !is_leaf<E>)
-    return Broken<only_a_tensor_can_be_gathered_from<E>>{};
+// of a value that is computed: the elements at index i; 0 where i is none of Ax
+template <class Ax, Expr E, Expr Index> constexpr auto pick(E e, Index i) {
+  using Checked = decltype(sound<Sound>(e, i, has<E, Ax>(), is_index<Index>(), axes_agree<E, Index>()));
+  if constexpr (is_broken<Checked>)
+    return Checked{};
   else
+    return sum<Ax>(where(position<Ax> == i, e, constant<0>));
+}
+// Of a tensor, or of a computed value along a Tile. Where the gathered tensor is the right operand of a dot, rows with the same index are multiplied
+// together.
+template <class Ax, Expr E, Expr Index> constexpr auto gather(E e, Index i) {
+  if constexpr (!is_broken<E> && !is_leaf<E>) {
+    if constexpr (Ax::tile)
+      return pick<Ax>(e, i);
+    else
+      return Broken<only_a_tensor_can_be_gathered_from<E>>{};
+  } else {
     return sound<Gather<Ax, E, Index>>(e, i, has<E, Ax>(), is_index<Index>(), axes_agree<E, Index>());
+  }
+}
+
+// The largest elements along Ax, as many as Which is long (an axis that e lacks): the largest first, of equal ones the first along Ax. Where an element
+// is NaN, all indices are -1 and all values 0.
+template <class Values, class Indices> struct Largest {
+  Values values;
+  Indices indices;
+};
+template <class Ax, class Which, Expr E> constexpr auto top_k(E e) {
+  static_assert(Ax::extent == runtime || Which::extent == runtime || Which::extent <= Ax::extent,
+                "top_k: there are fewer elements along the axis than are to be selected");
+  static_assert(is_broken<E> || E::axes.find_name(axis_record<Which>) < 0, "top_k: the axis along which the largest lie must be a new one");
+  const auto indices = sound<TopK<Ax, Which, E>>(e, has<E, Ax>());
+  const auto values = pick<Ax>(e, indices);
+  return Largest<std::remove_const_t<decltype(values)>, std::remove_const_t<decltype(indices)>>{values, indices};
 }
 
 // ---- what can be stored where: Target is a tensor, or its rows Index along Ax
@@ -168,6 +197,16 @@ template <class Target, Expr E> constexpr auto assign(Target, E e) {
   }
 }
 template <Expr Target, Expr E> constexpr auto add_to(Target t, E e) { return assign(t, t + e); }
+// rows that the index names: those that meet in one place are all added to it, in ascending order
+template <class Target, class Ax, class Index, Expr E> constexpr auto add_to(At<Target, Ax, Index>, E e) {
+  using Checked = decltype(sound<E>(e, fits_target<At<Target, Ax, Index>, E>()));
+  if constexpr (is_broken<Checked>) {
+    report(Checked{});
+    return Assign<Target, Const<0>>{};
+  } else {
+    return AddTo<At<Target, Ax, Index>, E>{};
+  }
+}
 template <class... A> constexpr auto program(A...) { return Program<A...>{}; }
 
 }  // namespace weft

@@ -25,7 +25,7 @@ struct Arithmetic {
 struct Predicate {
   template <Kind...> static constexpr Kind result = Kind::truth;
 };
-struct Choice {
+struct OneOfTwo {
   template <Kind, Kind a, Kind b> static constexpr Kind result = Arithmetic::result<a, b>;
 };
 
@@ -88,7 +88,7 @@ WEFT_UNARY(Abs, "abs", abs(a))
 WEFT_UNARY(Sigmoid, "sigmoid", V(1.f) / (V(1.f) + exp(V(0.f) - a)))
 WEFT_UNARY(Silu, "silu", a / (V(1.f) + exp(V(0.f) - a)))
 
-struct Where : Choice {
+struct Where : OneOfTwo {
   static constexpr const char* name = "where";
   static constexpr Algebra algebra{.is_where = true};
   template <class V> WEFT_HD static V apply(V condition, V a, V b) { return select(condition, a, b); }

@@ -89,6 +89,12 @@ template <class Ax, class E, class Index> struct Gather : ExprBase {  // the row
   static constexpr AxisSet axes = (E::axes - axis_set<Ax>()) | Index::axes;
   static constexpr Kind kind = E::kind;
 };
+// The positions along Ax of the largest elements of E, as many as Which is long: the largest first, of equal ones the first along Ax; all -1 where
+// one of the elements is NaN.
+template <class Ax, class Which, class E> struct TopK : ExprBase {
+  static constexpr AxisSet axes = (E::axes - axis_set<Ax>()) | axis_set<Which>();
+  static constexpr Kind kind = Kind::integer;
+};
 // the value of a state after the rows Index along Ax were overwritten by E: a write, seen as a value
 template <class Ax, class Target, class Index, class E> struct Update : ExprBase {
   static constexpr AxisSet axes = Target::axes;
@@ -126,6 +132,7 @@ template <class M, class... X> struct Call : ExprBase {  // the use of a module
 
 // ---- programs
 template <class Target, class E> struct Assign {};
+template <class Target, class E> struct AddTo {};             // Target: an At; what meets in one place is added up
 template <class Target, class Ax, class Index> struct At {};  // a place to store to: the rows Index along Ax
 template <class... A> struct Program { using self = Program; };
 

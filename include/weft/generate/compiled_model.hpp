@@ -5,6 +5,7 @@
 
 #include "weft/cpu/executor.hpp"
 #include "weft/cpu/roofline.hpp"
+#include "weft/generate/host_place.hpp"
 #include "weft/generate/language_model.hpp"
 #include "weft/generate/model_session.hpp"
 
@@ -16,7 +17,8 @@ template <class Model, class Format> class CpuModel final : public LanguageModel
       : LanguageModel(std::move(weights)), config_(config), dims_(dims_of(config)), executor_(threads) {}
 
   std::unique_ptr<Session> start(const SessionSettings& settings) override {
-    return std::make_unique<ModelSession<Model, Format, cpu::Executor>>(config_, dims_, weights_, executor_, settings);
+    using Place = HostPlace<cpu::Executor>;
+    return std::make_unique<ModelSession<Model, Format, Place>>(config_, dims_, weights_, Place(executor_, weights_), settings);
   }
   int threads() const override { return executor_.threads(); }
   void record(cpu::Recorder* recorder) override { executor_.record(recorder); }
@@ -29,18 +31,8 @@ template <class Model, class Format> class CpuModel final : public LanguageModel
 };
 
 template <class Model, class Format> CompiledModel compiled_model() {
-  constexpr bool has_qkv_bias = Model::parameters().find("model.layers.#.self_attn.q_proj.bias") >= 0;
-  CompiledModel model;
-  model.name = Model::name.text;
-  model.dims = Model::dims;
-  model.has_qkv_bias = has_qkv_bias;
-  model.format = Format::formats.matrix;
-  model.cache = Format::formats.cache;
+  CompiledModel model = facts_of_model<Model, Format>();
   model.instruction_set = name_of(cpu::isa);
-  model.size = [](const DecoderDims& dims) { return Model::template size<Format>(dims); };
-  model.parameters = [](const DecoderDims& dims) { return Model::template parameters<Format>(dims); };
-  model.embedding = Model::embedding_path.text;
-  model.head = Model::head_path.text;
   model.make = [](const ModelConfig& config, Weights weights, int threads) -> std::unique_ptr<LanguageModel> {
     return std::make_unique<CpuModel<Model, Format>>(config, std::move(weights), threads);
   };

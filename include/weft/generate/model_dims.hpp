@@ -8,22 +8,38 @@
 
 namespace weft {
 
+// Throws Error where a list of layers names one that is too far back to be named in a type.
 inline DecoderDims dims_of(const ModelConfig& config) {
-  return {.hidden = config.hidden,
-          .intermediate = config.intermediate,
-          .layers = config.layers,
-          .heads = config.heads,
-          .kv_heads = config.kv_heads,
-          .vocab = config.vocab,
-          .head_dim = config.head_dim,
-          .tied = config.tied};
+  DecoderDims dims = {.hidden = config.hidden,
+                      .intermediate = config.intermediate,
+                      .layers = config.layers,
+                      .heads = config.heads,
+                      .kv_heads = config.kv_heads,
+                      .vocab = config.vocab,
+                      .head_dim = config.head_dim,
+                      .tied = config.tied};
+  if (!config.experts) return dims;
+  const ExpertsConfig& e = *config.experts;
+  dims.experts = e.experts;
+  dims.chosen = e.chosen;
+  dims.expert_intermediate = e.intermediate;
+  dims.shared_intermediate = e.shared_intermediate;
+  dims.kinds.step = e.step;
+  for (const long layer : e.dense_layers) {
+    if (layer >= config.layers) continue;
+    if (layer >= LayerKinds::most_listed)
+      throw Error("config.json: field \"mlp_only_layers\": expected layers below " + std::to_string(LayerKinds::most_listed) + ", found " +
+                  std::to_string(layer));
+    dims.kinds.list(layer);
+  }
+  return dims;
 }
 
 // The opposite: the config of a model of the Qwen2 family with these sizes, all of them known, and what all its published sizes share. How many
 // positions it was made for, and its tokens' ids, are left open.
 inline ModelConfig qwen2_config_of(const DecoderDims& dims) {
   ModelConfig c;
-  c.model_type = "qwen2";
+  c.model_type = dims.experts > 0 ? "qwen2_moe" : "qwen2";
   c.hidden = dims.hidden;
   c.intermediate = dims.intermediate;
   c.layers = dims.layers;
@@ -36,6 +52,15 @@ inline ModelConfig qwen2_config_of(const DecoderDims& dims) {
   c.rms_norm_eps = 1e-6;
   c.rope_theta = 1e6;
   c.window.assign(static_cast<std::size_t>(dims.layers), 0);
+  if (dims.experts == 0) return c;
+  ExpertsConfig& e = c.experts.emplace();
+  e.experts = dims.experts;
+  e.chosen = dims.chosen;
+  e.intermediate = dims.expert_intermediate;
+  e.shared_intermediate = dims.shared_intermediate;
+  e.step = dims.kinds.step;
+  for (long l = 0; l < dims.layers; ++l)
+    if ((l + 1) % e.step == 0 && dims.kinds.of(l) == 1) e.dense_layers.push_back(l);
   return c;
 }
 
@@ -54,6 +79,13 @@ inline void check_dims(const std::string& model, const DecoderDims& type, const 
   compare("num_key_value_heads", type.kv_heads, config.kv_heads);
   compare("vocab_size", type.vocab, config.vocab);
   compare("head_dim", type.head_dim, config.head_dim);
+  const ExpertsConfig experts = config.experts.value_or(ExpertsConfig{});
+  compare("num_experts", type.experts, experts.experts);
+  compare("num_experts_per_tok", type.chosen, experts.chosen);
+  if (type.experts > 0) {
+    compare("moe_intermediate_size", type.expert_intermediate, experts.intermediate);
+    compare("shared_expert_intermediate_size", type.shared_intermediate, experts.shared_intermediate);
+  }
   if (!problems.empty()) throw Error("config.json does not fit " + model + ": " + problems);
 }
 

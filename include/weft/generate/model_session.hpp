@@ -1,10 +1,9 @@
-// model_session: a session that runs the programs of one model type on an executor. All memory is bound when it is made; a token only
-// changes how many tokens and keys there are.
+// model_session: a session that runs the programs of one model type in some place: on the host (host_place.hpp) or on a device
+// (device_model.hpp). All memory is bound when it is made; a token only changes how many tokens and keys there are.
 #pragma once
 #include <algorithm>
 #include <vector>
 
-#include "weft/core/tensor.hpp"
 #include "weft/generate/session.hpp"
 #include "weft/generate/weights.hpp"
 #include "weft/io/model_config.hpp"
@@ -17,49 +16,88 @@ namespace weft {
 // The width of a window that hides nothing, exact as a float: full attention is a wide window, so one kernel serves both.
 inline constexpr std::int32_t everything_is_visible = 1 << 30;
 
-// Format: a Stored<...>. Executor: reserve(binding), run(binding). Weights and executor are shared and must outlive the session; sessions
-// that share an executor take turns.
-template <class Model, class Format, class Executor> class ModelSession final : public Session {
+// Format: a Stored<...>. Place:
+//   static constexpr bool is_host      the host reads and writes its memory
+//   std::byte* allocate(bytes)         memory, zeroed, that lives as long as the place
+//   void write(to, from, bytes)        copies there from the host's memory
+//   const std::byte* parameter(r, n)   where row r of the table of parameters lies, of block n
+//   void* const* parts(r, n)           where its parts lie, if each is a tensor of its own; else nullptr
+//   void reserve(binding), run(binding)
+// and where it is not the host
+//   void read(to, from, bytes)         copies from there, once all programs before have ended
+//   void repeat(f)                     f(), or what it stands for: f runs the same programs on the same memory every time
+template <class Model, class Format, class Place> class ModelSession final : public Session {
  public:
-  ModelSession(const ModelConfig& config, const typename Model::Dims& dims, const Weights& weights, Executor& executor,
+  ModelSession(const ModelConfig& config, const typename Model::Dims& dims, const Weights& weights, Place place,
                const SessionSettings& settings)
       : Session(settings.context, dims.vocab),
-        executor_(executor),
+        place_(std::move(place)),
         hidden_(dims.hidden),
-        chunk_(std::min(settings.chunk, settings.context)) {
+        chunk_(std::min(settings.chunk, settings.context)),
+        rows_at_once_(Place::is_host ? chunk_ : std::min(chunk_, 32L)) {
     if (settings.context < 1) throw Error("context: expected at least 1 token, found " + std::to_string(settings.context));
     if (settings.chunk < 1) throw Error("chunk: expected at least 1 token, found " + std::to_string(settings.chunk));
     const auto tokens = static_cast<std::size_t>(chunk_);
-    for (auto& x : activations_) x = Memory(tokens * static_cast<std::size_t>(dims.hidden) * activation_bytes);
-    ids_.resize(tokens);
-    positions_.resize(tokens);
-    epsilon_ = static_cast<float>(config.rms_norm_eps);
-    frequencies_.resize(static_cast<std::size_t>(dims.head_dim / 2));
-    inverse_frequencies(config.rope_theta, frequencies_);
+    for (auto& x : activations_) x = place_.allocate(tokens * static_cast<std::size_t>(dims.hidden) * activation_bytes);
+    new_positions_.resize(tokens);
+    ids_ = allocate<std::int32_t>(tokens);
+    positions_ = allocate<std::int32_t>(tokens);
+    if constexpr (!Place::is_host) logits_ = allocate<float>(static_cast<std::size_t>(rows_at_once_ * dims.vocab));
+    std::vector<float> frequencies(static_cast<std::size_t>(dims.head_dim / 2));
+    inverse_frequencies(config.rope_theta, frequencies);
+    std::vector<std::int32_t> windows;
     for (const long w : config.window)
-      windows_.push_back(w == 0 ? everything_is_visible : static_cast<std::int32_t>(std::min<long>(w, everything_is_visible)));
+      windows.push_back(w == 0 ? everything_is_visible : static_cast<std::int32_t>(std::min<long>(w, everything_is_visible)));
+    const bool is_normalised = config.experts && config.experts->normalised;
+    normalised_ = copy_of(std::vector<float>{is_normalised ? 1.f : 0.f});
+    epsilon_ = copy_of(std::vector<float>{static_cast<float>(config.rms_norm_eps)});
+    frequencies_ = copy_of(frequencies);
+    windows_ = copy_of(windows);
 
     bind(embed_, dims, weights, 0);
-    embed_.view[leaf_number<Embed>("y")].data = activations_[0].data();  // where the first layer reads
-    layers_.resize(static_cast<std::size_t>(dims.layers));
-    for (long l = 0; l < dims.layers; ++l) bind(layers_[static_cast<std::size_t>(l)], dims, weights, l);
+    embed_.view[leaf_number<Embed>("y")].data = activations_[0];  // where the first layer reads
+    for (long l = 0; l < dims.layers; ++l) {
+      kind_of_layer_.push_back(kinds == 1 ? 0 : dims.kinds.of(l));
+      in_layers_of_kind(kind_of_layer_.back(), [&](auto& layers) { bind(layers.emplace_back(), dims, weights, l); });
+    }
     bind(head_, dims, weights, 0);
 
     // the largest call there can be
     set_tokens(embed_, chunk_, settings.context);
-    set_tokens(layers_[0], chunk_, settings.context);
+    const auto with_first_layer = [&](auto f) {
+      for (int kind = 0; kind < kinds; ++kind)
+        in_layers_of_kind(kind, [&](auto& layers) {
+          if (!layers.empty()) f(layers[0]);
+        });
+    };
+    with_first_layer([&](auto& layer) { set_tokens(layer, chunk_, settings.context); });
     set_tokens(head_, chunk_, settings.context);
-    executor_.reserve(embed_);
-    executor_.reserve(layers_[0]);
-    executor_.reserve(head_);
+    place_.reserve(embed_);
+    with_first_layer([&](auto& layer) { place_.reserve(layer); });
+    place_.reserve(head_);
   }
 
  private:
   using Embed = EmbedProgram<Model, Format>;
   using Layer = LayerProgram<Model, Format>;
+  using OtherLayer = OtherLayerProgram<Model, Format>;
+  static constexpr int kinds = Model::Blocks::kinds;
   using Head = HeadProgram<Model, Format>;
   static constexpr std::size_t activation_bytes = static_cast<std::size_t>(bytes_of(Format::formats.activation));
 
+  template <class T> T* allocate(std::size_t count) { return reinterpret_cast<T*>(place_.allocate(count * sizeof(T))); }
+  template <class T> T* copy_of(const std::vector<T>& values) {
+    T* copy = allocate<T>(values.size());
+    place_.write(copy, values.data(), values.size() * sizeof(T));
+    return copy;
+  }
+  // f of the layers of a kind, in order
+  template <class F> void in_layers_of_kind(int kind, F f) {
+    if constexpr (kinds > 1) {
+      if (kind == 1) return f(other_layers_);
+    }
+    f(layers_);
+  }
   // binds what stays for the life of the session
   template <class P> void bind(Binding<P>& b, const typename Model::Dims& dims, const Weights& weights, long block) {
     const auto& table = Compiled<P>::table;
@@ -71,8 +109,10 @@ template <class Model, class Format, class Executor> class ModelSession final : 
     for (int l = 0; l < table.leaves; ++l) {
       const std::string_view path = text_of(table.leaf[l].path);
       const int row = weights.table().find(table.leaf[l].path);
-      if (table.leaf[l].role == Role::parameter)  // programs do not write them
-        bind_dense(b, l, const_cast<std::byte*>(weights.data(row, block)), weights.format(row, block), weights.layout(row, block));
+      if (table.leaf[l].role == Role::parameter && place_.parts(row, block))
+        bind_parts(b, l, place_.parts(row, block), weights.format(row, block), weights.layout(row, block));
+      else if (table.leaf[l].role == Role::parameter)  // programs do not write them
+        bind_dense(b, l, const_cast<std::byte*>(place_.parameter(row, block)), weights.format(row, block), weights.layout(row, block));
       else if (table.leaf[l].role == Role::state)
         bind_dense(b, l, new_cache(weights.table().row[row]));
       else
@@ -80,18 +120,18 @@ template <class Model, class Format, class Executor> class ModelSession final : 
     }
   }
   void* new_cache(const ParameterRow& row) {
-    caches_.emplace_back(static_cast<std::size_t>(bytes_for(row.dtype, context() * row.size())));
-    return caches_.back().data();
+    return place_.allocate(static_cast<std::size_t>(bytes_for(row.dtype, context() * row.size())));
   }
   // The layers write alternately to two buffers. What a call itself brings (logits) is bound by the call.
   void* argument(std::string_view path, long block) {
-    if (path == "ids") return ids_.data();
-    if (path == "position") return positions_.data();
-    if (path == "rms_norm_eps") return &epsilon_;
-    if (path == "inverse_frequency") return frequencies_.data();
-    if (path == "window") return &windows_[static_cast<std::size_t>(block)];
-    if (path == "x") return activations_[block % 2].data();
-    if (path == "y") return activations_[(block + 1) % 2].data();
+    if (path == "ids") return ids_;
+    if (path == "position") return positions_;
+    if (path == "rms_norm_eps") return epsilon_;
+    if (path == "norm_topk_prob") return normalised_;
+    if (path == "inverse_frequency") return frequencies_;
+    if (path == "window") return windows_ + block;
+    if (path == "x") return activations_[block % 2];
+    if (path == "y") return activations_[(block + 1) % 2];
     return nullptr;
   }
   template <class P> static void set_tokens(Binding<P>& b, long tokens, long keys) {
@@ -105,39 +145,68 @@ template <class Model, class Format, class Executor> class ModelSession final : 
     for (std::size_t begin = 0; begin < ids.size();) {
       const auto count = std::min(ids.size() - begin, static_cast<std::size_t>(chunk_));
       const long first = position() + static_cast<long>(begin), tokens = static_cast<long>(count);
-      std::copy_n(ids.begin() + static_cast<std::ptrdiff_t>(begin), count, ids_.begin());
-      for (std::size_t i = 0; i < count; ++i) positions_[i] = static_cast<std::int32_t>(first + static_cast<long>(i));
-      set_tokens(embed_, tokens, 0);
-      executor_.run(embed_);
-      for (auto& layer : layers_) {
-        set_tokens(layer, tokens, first + tokens);
-        executor_.run(layer);
+      for (std::size_t i = 0; i < count; ++i) new_positions_[i] = static_cast<std::int32_t>(first + static_cast<long>(i));
+      place_.write(ids_, ids.data() + begin, count * sizeof(std::int32_t));
+      place_.write(positions_, new_positions_.data(), count * sizeof(std::int32_t));
+      const bool is_last = begin + count == ids.size();
+      float* out = wants_all ? logits.data() + begin * row : is_last && !logits.empty() ? logits.data() : nullptr;
+      if constexpr (Place::is_host) {
+        run_layers(tokens, first + tokens);
+        if (out) run_head(wants_all ? 0 : tokens - 1, wants_all ? tokens : 1, out);
+      } else {
+        run_on_device(tokens, out, wants_all ? 0 : tokens - 1);
       }
-      if (wants_all)
-        run_head(0, tokens, logits.data() + begin * row);
-      else if (!logits.empty() && begin + count == ids.size())
-        run_head(tokens - 1, 1, logits.data());
       begin += count;
     }
+  }
+  // The keys extend over the whole cache, so that a token is the same work wherever it stands: masks leave those that there are. `out`: the
+  // host's memory for the logits after the tokens from number `first_row` on; nullptr: they are not wanted.
+  void run_on_device(long tokens, float* out, long first_row) {
+    if (tokens == 1 && out) {
+      place_.repeat([this] {
+        run_layers(1, context());
+        run_head(0, 1, logits_);
+      });
+      place_.read(out, logits_, static_cast<std::size_t>(vocab()) * sizeof(float));
+      return;
+    }
+    run_layers(tokens, context());
+    for (long at = first_row; out && at < tokens; at += rows_at_once_) {
+      const long rows = std::min(rows_at_once_, tokens - at);
+      run_head(at, rows, logits_);
+      place_.read(out + (at - first_row) * vocab(), logits_, static_cast<std::size_t>(rows * vocab()) * sizeof(float));
+    }
+  }
+  void run_layers(long tokens, long keys) {
+    set_tokens(embed_, tokens, 0);
+    place_.run(embed_);
+    std::size_t next[kinds] = {};
+    for (const int kind : kind_of_layer_)
+      in_layers_of_kind(kind, [&](auto& layers) {
+        auto& layer = layers[next[kind]++];
+        set_tokens(layer, tokens, keys);
+        place_.run(layer);
+      });
   }
   // the logits after `tokens` tokens of the chunk, from number `first` on
   void run_head(long first, long tokens, float* logits) {
     constexpr int x = leaf_number<Head>("x"), out = leaf_number<Head>("logits");
-    head_.view[x].data = activations_[layers_.size() % 2].data() + static_cast<std::size_t>(first * hidden_) * activation_bytes;
+    head_.view[x].data = activations_[kind_of_layer_.size() % 2] + static_cast<std::size_t>(first * hidden_) * activation_bytes;
     head_.view[out].data = logits;
     set_tokens(head_, tokens, 0);
-    executor_.run(head_);
+    place_.run(head_);
   }
 
-  Executor& executor_;
-  long hidden_, chunk_;
-  Memory activations_[2];
-  std::vector<Memory> caches_;
-  std::vector<std::int32_t> ids_, positions_, windows_;
-  std::vector<float> frequencies_;
-  float epsilon_ = 0;
+  Place place_;
+  long hidden_, chunk_, rows_at_once_;  // rows of logits that the head computes together
+  std::byte* activations_[2]{};
+  std::vector<std::int32_t> new_positions_;
+  std::int32_t *ids_ = nullptr, *positions_ = nullptr, *windows_ = nullptr;
+  float *normalised_ = nullptr, *epsilon_ = nullptr, *frequencies_ = nullptr, *logits_ = nullptr;
   Binding<Embed> embed_;
   std::vector<Binding<Layer>> layers_;
+  std::vector<std::conditional_t<kinds == 1, char, Binding<OtherLayer>>> other_layers_;
+  std::vector<int> kind_of_layer_;
   Binding<Head> head_;
 };
 

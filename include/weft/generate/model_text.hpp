@@ -10,8 +10,12 @@ template <class Model, class Format> ModelText model_text() {
   ModelText text;
   text.describe = [](const DecoderDims& dims) { return describe<Model, Format>(dims); };
   text.explain = [] {
-    return "---- from token ids to activations\n" + explain<EmbedProgram<Model, Format>>() + "\n---- each layer\n" +
-           explain<LayerProgram<Model, Format>>() + "\n---- from activations to logits\n" + explain<HeadProgram<Model, Format>>();
+    std::string layers = "\n---- each layer\n" + explain<LayerProgram<Model, Format>>();
+    if constexpr (Model::Blocks::kinds > 1)
+      layers = "\n---- each layer with experts\n" + explain<LayerProgram<Model, Format>>() + "\n---- each other layer\n" +
+               explain<OtherLayerProgram<Model, Format>>();
+    return "---- from token ids to activations\n" + explain<EmbedProgram<Model, Format>>() + layers +
+           "\n---- from activations to logits\n" + explain<HeadProgram<Model, Format>>();
   };
   return text;
 }

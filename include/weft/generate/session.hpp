@@ -11,6 +11,7 @@ namespace weft {
 struct SessionSettings {
   long context = 4096;  // tokens that the cache holds
   long chunk = 512;     // tokens that go through the layers together; a longer prompt is cut into chunks
+  bool graph = true;    // where a model runs on a device, that starts the kernels of one more token as a whole, once they have run
 };
 
 class Session {

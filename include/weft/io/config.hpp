@@ -9,7 +9,7 @@ namespace weft {
 
 namespace detail {
 
-// What a missing key means, by model_type: the defaults of Qwen2Config and LlamaConfig.
+// What a missing key means, by model_type: the defaults of Qwen2Config, Qwen2MoeConfig and LlamaConfig.
 struct ConfigDefaults {
   std::string_view model_type, causal_lm, bare_model;  // and the names in "architectures"
   long hidden, intermediate, layers, heads, vocab, max_positions;
@@ -18,6 +18,7 @@ struct ConfigDefaults {
 };
 inline constexpr ConfigDefaults known_models[] = {
     {"qwen2", "Qwen2ForCausalLM", "Qwen2Model", 4096, 22016, 32, 32, 151936, 32768, 32, {}, {}},
+    {"qwen2_moe", "Qwen2MoeForCausalLM", "Qwen2MoeModel", 2048, 5632, 24, 16, 151936, 32768, 16, {}, {}},
     {"llama", "LlamaForCausalLM", "LlamaModel", 4096, 11008, 32, 32, 32000, 2048, {}, 1, 2},
 };
 inline constexpr double default_rope_theta = 10000, default_rms_norm_eps = 1e-6;
@@ -35,7 +36,8 @@ class ConfigReader {
     read_sizes();
     read_attention();
     read_rope();
-    if (config_.model_type == "qwen2")
+    if (config_.model_type == "qwen2_moe") read_experts();
+    if (config_.model_type != "llama")
       read_windows();
     else
       config_.window.assign(static_cast<std::size_t>(config_.layers), 0);
@@ -106,6 +108,8 @@ class ConfigReader {
                   std::to_string(config_.head_dim));
     if (config_.model_type == "qwen2")
       config_.qkv_bias = true;  // in the architecture; no field says so
+    else if (config_.model_type == "qwen2_moe")
+      config_.qkv_bias = fields_.boolean("qkv_bias", true);
     else
       config_.qkv_bias = config_.output_bias = fields_.boolean("attention_bias", false);
   }
@@ -160,7 +164,31 @@ class ConfigReader {
     return value;
   }
 
-  // In Qwen2 the first max_window_layers layers see everything and the later ones a window; layer_types, when given, decides instead.
+  void read_experts() {
+    ExpertsConfig e;
+    e.experts = fields_.integer("num_experts", 60, 0);
+    e.chosen = fields_.integer("num_experts_per_tok", 4);
+    e.intermediate = fields_.integer("moe_intermediate_size", 1408);
+    e.shared_intermediate = fields_.integer("shared_expert_intermediate_size", 5632);
+    e.normalised = fields_.boolean("norm_topk_prob", false);
+    e.step = fields_.integer("decoder_sparse_step", 1);
+    const Json* list = fields_.find("mlp_only_layers");  // null: none
+    if (list && !list->is_array()) fields_.refuse("mlp_only_layers", "a list of layer numbers", *list);
+    if (list)
+      for (const auto& layer : *list) {
+        if (!layer.is_number_integer() || layer.get<std::int64_t>() < 0)
+          fields_.refuse("mlp_only_layers", "a list of layer numbers", *list);
+        e.dense_layers.push_back(layer.get<long>());
+      }
+    if (e.experts == 0) return;
+    if (e.chosen > e.experts)
+      throw Error(fields_.place_of("num_experts_per_tok") + ": expected at most the " + std::to_string(e.experts) +
+                  " experts of num_experts, found " + std::to_string(e.chosen));
+    config_.experts = std::move(e);
+  }
+
+  // In Qwen2 the first max_window_layers layers see everything and the later ones a window, in Qwen2-MoE every second of the first max_window_layers
+  // layers has a window; layer_types, when given, decides instead.
   void read_windows() {
     const bool uses_window = fields_.boolean("use_sliding_window", false);
     const auto stated = fields_.optional_integer("sliding_window", 0);
@@ -173,7 +201,7 @@ class ConfigReader {
       throw Error(fields_.place_of("layer_types") + ": expected " + std::to_string(config_.layers) +
                   " entries (num_hidden_layers), found " + std::to_string(types->size()));
     for (long layer = 0; layer < config_.layers; ++layer) {
-      bool slides = uses_window && !is_null && layer >= first;
+      bool slides = uses_window && !is_null && (config_.model_type == "qwen2_moe" ? layer % 2 == 0 && layer < first : layer >= first);
       if (types) {
         const Json& type = (*types)[static_cast<std::size_t>(layer)];
         slides = type == "sliding_attention";

@@ -29,7 +29,7 @@ class GgufConfigReader {
  private:
   static constexpr long largest = std::numeric_limits<std::int32_t>::max(), most_layers = 65536;
 
-  std::string key(std::string_view name) const { return config_.model_type + "." + std::string(name); }
+  std::string key(std::string_view name) const { return architecture_ + "." + std::string(name); }
   [[noreturn]] void refuse(std::string_view key, const std::string& expected, const std::string& found) const {
     throw Error(file_.place_of(key) + ": expected " + expected + ", found " + found);
   }
@@ -59,13 +59,15 @@ class GgufConfigReader {
     if (const auto parts = file_.find<std::int64_t>("split.count"); parts.value_or(1) > 1)
       refuse("split.count", "a file in one part (llama-gguf-split --merge joins them)", std::to_string(*parts) + " parts");
     const auto architecture = file_.require<std::string_view>("general.architecture");
-    if (architecture != "qwen2" && architecture != "llama")
-      refuse("general.architecture", "\"qwen2\" or \"llama\"", in_quotes(architecture));
-    config_.model_type = architecture;
+    if (architecture != "qwen2" && architecture != "qwen2moe" && architecture != "llama")
+      refuse("general.architecture", "\"qwen2\", \"qwen2moe\" or \"llama\"", in_quotes(architecture));
+    architecture_ = architecture;
+    config_.model_type = architecture == "qwen2moe" ? "qwen2_moe" : architecture;
   }
   void read_sizes() {
     config_.hidden = integer("embedding_length");
     config_.intermediate = integer("feed_forward_length");
+    if (architecture_ == "qwen2moe") read_experts();
     config_.layers = integer("block_count", most_layers);
     config_.max_positions = integer("context_length");
     config_.window.assign(static_cast<std::size_t>(config_.layers), 0);
@@ -74,6 +76,25 @@ class GgufConfigReader {
     if (!(*eps >= 0 && std::isfinite(*eps)))
       refuse(key("attention.layer_norm_rms_epsilon"), "a number that is not negative", std::to_string(*eps));
     config_.rms_norm_eps = *eps;
+  }
+  // Weights of the chosen experts are never normalised in this architecture, and all layers have experts.
+  void read_experts() {
+    ExpertsConfig e;
+    e.experts = integer("expert_count");
+    e.chosen = integer("expert_used_count");
+    if (e.chosen > e.experts)
+      refuse(key("expert_used_count"), "at most the " + std::to_string(e.experts) + " experts of expert_count", std::to_string(e.chosen));
+    // older files leave these to the shapes of the tensors
+    e.intermediate = optional_integer("expert_feed_forward_length").value_or(rows_of("blk.0.ffn_gate_exps.weight", 1));
+    e.shared_intermediate = optional_integer("expert_shared_feed_forward_length").value_or(rows_of("blk.0.ffn_gate_shexp.weight", 0));
+    config_.experts = e;
+  }
+  long rows_of(const char* tensor, std::size_t dimension) const {
+    const auto* found = file_.tensor(tensor);
+    if (!found) throw Error(file_.path().string() + ": tensor " + in_quotes(tensor) + ": is missing");
+    if (found->shape.size() <= dimension || found->shape[dimension] == 0 || found->shape[dimension] > static_cast<std::uint64_t>(largest))
+      throw Error(place_of(*found) + "expected a matrix, found " + shape_text(found->shape));
+    return static_cast<long>(found->shape[dimension]);
   }
   void read_attention() {
     config_.heads = integer("attention.head_count");
@@ -127,7 +148,9 @@ class GgufConfigReader {
 
   void refuse_what_weft_lacks() const {
     for (const char* name : {"attention.sliding_window", "expert_count"})
-      if (const auto stated = optional_integer(name, 0); stated.value_or(0) != 0)
+      if (name == std::string_view("expert_count") && config_.experts)
+        continue;
+      else if (const auto stated = optional_integer(name, 0); stated.value_or(0) != 0)
         refuse(key(name), "0: it is not supported", std::to_string(*stated));
     for (const char* name : {"attention.clamp_kqv", "attention.max_alibi_bias", "attention.scale", "logit_scale", "embedding_scale",
                              "residual_scale", "final_logit_softcapping", "attn_logit_softcapping"})
@@ -146,7 +169,7 @@ class GgufConfigReader {
       }
       const auto name = hugging_face_name_of(tensor.name);
       if (!name || layer_of(tensor.name) >= config_.layers)
-        throw Error(place_of(tensor) + "the architecture " + in_quotes(config_.model_type) + " with " + std::to_string(config_.layers) +
+        throw Error(place_of(tensor) + "the architecture " + in_quotes(architecture_) + " with " + std::to_string(config_.layers) +
                     " layers has no such parameter");
       if (const auto kind = name->rfind(".self_attn."); kind != name->npos && name->ends_with(".bias")) ++biases[name->substr(kind + 11)];
     }
@@ -162,14 +185,13 @@ class GgufConfigReader {
     read_biases(biases);
   }
   void read_biases(const std::map<std::string, long>& biases) {
-    config_.qkv_bias = config_.model_type == "qwen2" || biases.contains("q_proj.bias");
+    config_.qkv_bias = architecture_ == "qwen2" || biases.contains("q_proj.bias");
     config_.output_bias = config_.model_type == "llama" && biases.contains("o_proj.bias");
     for (const auto& [kind, layers] : biases) {
       const bool is_expected = kind == "o_proj.bias" ? config_.output_bias : config_.qkv_bias;
       if (!is_expected || layers != config_.layers)
         throw Error(file_.path().string() + ": " + std::to_string(layers) + " layers have a " + kind + "; expected " +
-                    (is_expected ? "all " + std::to_string(config_.layers) : "none") + " in the architecture " +
-                    in_quotes(config_.model_type));
+                    (is_expected ? "all " + std::to_string(config_.layers) : "none") + " in the architecture " + in_quotes(architecture_));
     }
   }
   // Frequencies that differ from layer to layer of a length are divided by these (Llama 3.1); all ones change nothing.
@@ -202,8 +224,7 @@ class GgufConfigReader {
     constexpr std::int32_t end_of_document = 151643;
     const auto tokens =
         file_.find<std::span<const std::string_view>>("tokenizer.ggml.tokens").value_or(std::span<const std::string_view>());
-    if (config_.model_type == "qwen2" && tokens.size() > end_of_document && tokens[end_of_document] == "<|endoftext|>")
-      add_eos(end_of_document);
+    if (architecture_ != "llama" && tokens.size() > end_of_document && tokens[end_of_document] == "<|endoftext|>") add_eos(end_of_document);
   }
   void add_eos(std::int32_t id) {
     if (std::find(config_.eos.begin(), config_.eos.end(), id) == config_.eos.end()) config_.eos.push_back(id);
@@ -217,13 +238,14 @@ class GgufConfigReader {
   }
 
   const GgufFile& file_;
+  std::string architecture_;
   ModelConfig config_;
 };
 
 }  // namespace detail
 
 // Throws Error naming the file and the key or tensor for what is missing, does not fit, or is not what weft computes: other architectures
-// than qwen2 and llama, sliding windows, experts, scaled rotary frequencies other than YaRN (whether that can be run is for the caller to
+// than qwen2, qwen2moe and llama, sliding windows, scaled rotary frequencies other than YaRN (whether that can be run is for the caller to
 // say), and tensors that the architecture does not have.
 class GgufModel {
  public:

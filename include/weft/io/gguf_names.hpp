@@ -30,6 +30,15 @@ inline constexpr ParameterNames parameter_names[] = {
     {"model.layers.*.mlp.gate_proj.weight", "blk.*.ffn_gate.weight"},
     {"model.layers.*.mlp.up_proj.weight", "blk.*.ffn_up.weight"},
     {"model.layers.*.mlp.down_proj.weight", "blk.*.ffn_down.weight"},
+    // the experts of a layer in one tensor; # stands where others have the number of an expert
+    {"model.layers.*.mlp.gate.weight", "blk.*.ffn_gate_inp.weight"},
+    {"model.layers.*.mlp.experts.#.gate_proj.weight", "blk.*.ffn_gate_exps.weight"},
+    {"model.layers.*.mlp.experts.#.up_proj.weight", "blk.*.ffn_up_exps.weight"},
+    {"model.layers.*.mlp.experts.#.down_proj.weight", "blk.*.ffn_down_exps.weight"},
+    {"model.layers.*.mlp.shared_expert_gate.weight", "blk.*.ffn_gate_inp_shexp.weight"},
+    {"model.layers.*.mlp.shared_expert.gate_proj.weight", "blk.*.ffn_gate_shexp.weight"},
+    {"model.layers.*.mlp.shared_expert.up_proj.weight", "blk.*.ffn_up_shexp.weight"},
+    {"model.layers.*.mlp.shared_expert.down_proj.weight", "blk.*.ffn_down_shexp.weight"},
 };
 
 // the digits for which the * of `pattern` stands in `name`; empty for a pattern without *; nothing when they do not match

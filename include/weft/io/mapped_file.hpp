@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <weft/core/error.hpp>
@@ -62,11 +63,15 @@ class MappedFile {
     data_ = static_cast<const std::byte*>(address);
   }
   MappedFile(MappedFile&& other) noexcept
-      : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+      : path_(std::move(other.path_)),
+        data_(std::exchange(other.data_, nullptr)),
+        size_(std::exchange(other.size_, 0)),
+        has_copies_(other.has_copies_) {}
   MappedFile& operator=(MappedFile&& other) noexcept {
     std::swap(path_, other.path_);
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
+    std::swap(has_copies_, other.has_copies_);
     return *this;
   }
   ~MappedFile() {
@@ -77,15 +82,28 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
 
+  // Throws Error if the file has become shorter since it was mapped.
+  void check_length() const {
+    std::error_code error;
+    const auto found = std::filesystem::file_size(path_, error);
+    if (!error && found < size_)
+      throw Error(path_.string() + ": expected the " + std::to_string(size_) + " bytes that it had when it was opened, found " +
+                  std::to_string(found));
+  }
+
   // Hints, never errors: read ahead now
   void will_need() const { advise(MADV_WILLNEED); }
   // this part has been copied; its memory may be given back
   void not_needed(std::span<const std::byte> part) const {
+    if (has_copies_) return;
     constexpr std::uintptr_t page = 4096;
     const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
     const auto end = reinterpret_cast<std::uintptr_t>(part.data() + part.size()) / page * page;
     if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
   }
+
+  // From now on parts of the mapping may be replaced by copies of what was there, which could not be read from the file again.
+  void will_have_copies() const { has_copies_ = true; }
 
  private:
   static const char* kind_of(mode_t mode) {
@@ -98,6 +116,7 @@ class MappedFile {
   std::filesystem::path path_;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  mutable bool has_copies_ = false;
 };
 
 }  // namespace weft

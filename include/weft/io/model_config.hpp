@@ -16,12 +16,22 @@ struct Yarn {
   bool truncate = true;                  // the ends of the ramp are whole pairs
 };
 
+// Layers with a router and experts in the place of one MLP.
+struct ExpertsConfig {
+  long experts = 0, chosen = 0;                    // how many there are, through how many of them a token passes
+  long intermediate = 0, shared_intermediate = 0;  // of an expert, of the one that all tokens share
+  bool normalised = false;                         // the weights of the chosen experts are made to sum to 1
+  long step = 1;                                   // layer l may have experts where l + 1 is a multiple of it
+  std::vector<long> dense_layers;                  // and has none where it is in this list
+};
+
 struct ModelConfig {
-  std::string model_type;  // "qwen2" or "llama"
+  std::string model_type;  // "qwen2", "qwen2_moe" or "llama"
   long hidden = 0, intermediate = 0, layers = 0, heads = 0, kv_heads = 0, head_dim = 0, vocab = 0;
   long max_positions = 0;
   double rms_norm_eps = 0, rope_theta = 0;
   std::optional<Yarn> yarn;
+  std::optional<ExpertsConfig> experts;
   bool tied = false;              // the head reads the embedding's weights
   bool qkv_bias = false;          // q_proj, k_proj and v_proj add a bias
   bool output_bias = false;       // o_proj adds a bias

@@ -8,10 +8,13 @@
 
 namespace weft {
 
-// A repeated layer is compiled once; its parameters have '#' in their paths for the number of the block.
-template <Name name, class Layer_> struct Repeat {
+// A repeated layer is compiled once; its parameters have '#' in their paths for the number of the block. Layers may be of two kinds (LayerKinds in
+// dims.hpp): Layer is kind 0, Other kind 1; void: there is one kind.
+template <Name name, class Layer_, class Other_ = void> struct Repeat {
   static constexpr Name place = name / "#";
+  static constexpr int kinds = std::is_void_v<Other_> ? 1 : 2;
   using Layer = Layer_;
+  using Other = std::conditional_t<kinds == 1, Layer_, Other_>;
 };
 
 // dims_: the sizes, some of them perhaps `runtime`. Storage: how parameters, cache and activations are stored, a Stored<...>.
@@ -35,10 +38,15 @@ struct CausalLM<dims_, Embedding<embed, Vocab, Hidden>, Blocks_, Norm, Linear<he
   // here, so that a wrong model fails where it is declared
   using embed_program = decltype(program(assign(y, apply<Embedding<embed, Vocab, Hidden>>(ids))));
   using layer_program = decltype(program(assign(y, apply<typename Blocks::Layer>(x))));
+  using other_layer_program = decltype(program(assign(y, apply<typename Blocks::Other>(x))));
   using head_program = decltype(program(assign(logits, apply<Linear<head, Vocab, Hidden>>(apply<Norm>(x)))));
 
   template <class Format> struct Embed : embed_program { using storage = Format; };
   template <class Format> struct Layer : layer_program {
+    using storage = Format;
+    static constexpr Name place = Blocks::place;
+  };
+  template <class Format> struct OtherLayer : other_layer_program {
     using storage = Format;
     static constexpr Name place = Blocks::place;
   };
@@ -47,14 +55,24 @@ struct CausalLM<dims_, Embedding<embed, Vocab, Hidden>, Blocks_, Norm, Linear<he
   // Every parameter, in the order in which a token meets them, and then the states. A tied head has a row too.
   template <class Format = Storage> static constexpr ParameterTable parameters(const Dims& d = dims_) {
     ParameterTable table;
+    table.kinds = d.kinds;
     add_parameters<Embed<Format>>(table, d, Role::parameter);
-    add_parameters<Layer<Format>>(table, d, Role::parameter);
+    add_layers<Format>(table, d, Role::parameter);
     add_parameters<Logits<Format>>(table, d, Role::parameter);
-    add_parameters<Layer<Format>>(table, d, Role::state);
+    add_layers<Format>(table, d, Role::state);
     return table;
   }
   template <class Format = Storage> static constexpr ModelSize size(const Dims& d = dims_) {
     return size_of_model(parameters<Format>(d), d, embedding_path, head_path);
+  }
+
+  template <class Format> static constexpr void add_layers(ParameterTable& table, const Dims& d, Role role) {
+    if constexpr (Blocks::kinds == 1) {
+      add_parameters<Layer<Format>>(table, d, role);
+    } else {
+      add_parameters<Layer<Format>>(table, d, role, 1u << 0);
+      add_parameters<OtherLayer<Format>>(table, d, role, 1u << 1);
+    }
   }
 
   // Constants of a model whose sizes are all part of its type.
@@ -63,6 +81,7 @@ struct CausalLM<dims_, Embedding<embed, Vocab, Hidden>, Blocks_, Norm, Linear<he
     return size<>();
   }
   static constexpr long parameter_count = closed_size().parameters;
+  static constexpr long active_parameter_count = closed_size().active_parameters;
   static constexpr long kv_bytes_per_token = closed_size().kv_bytes_per_token;
   static constexpr long flops_per_token(long context) { return closed_size().flops_per_token(context); }
   static constexpr long bytes_per_token(long context) { return closed_size().bytes_per_token(context); }
@@ -77,6 +96,9 @@ template <class Model, class Format = typename Model::storage, bool = has_a_clas
     : Model::template Embed<Format> {};
 template <class Model, class Format = typename Model::storage, bool = has_a_class_of_its_own<Model>()> struct LayerProgram
     : Model::template Layer<Format> {};
+// of the layers of kind 1, where there are two kinds
+template <class Model, class Format = typename Model::storage, bool = has_a_class_of_its_own<Model>()> struct OtherLayerProgram
+    : Model::template OtherLayer<Format> {};
 template <class Model, class Format = typename Model::storage, bool = has_a_class_of_its_own<Model>()> struct HeadProgram
     : Model::template Logits<Format> {};
 

@@ -56,10 +56,18 @@ template <class Model, class Format = typename Model::storage> std::string descr
   const ParameterTable table = Model::template parameters<Format>(dims);
   const ModelSize size = Model::template size<Format>(dims);
   using detail::grouped;
+  const std::string active = size.active_parameters == size.parameters ? "" : ", " + grouped(size.active_parameters) + " for each token";
+  std::string layers;
+  const auto add_layers = [&]<class Layer>(std::type_identity<Layer>, int kind) {
+    long times = 0;
+    for (long l = 0; l < dims.layers; ++l) times += Model::Blocks::kinds == 1 || dims.kinds.of(l) == kind;
+    if (times > 0) layers += "  " + std::to_string(times) + " times\n" + detail::tree_of_program<Layer>(table, 2, false);
+  };
+  add_layers(std::type_identity<LayerProgram<Model, Format>>{}, 0);
+  if constexpr (Model::Blocks::kinds > 1) add_layers(std::type_identity<OtherLayerProgram<Model, Format>>{}, 1);
   return std::string(Model::name.text) + ": " + grouped(size.parameters) + " parameters (" + grouped(size.non_embedding) +
-         " without the embedding), " + grouped(size.weight_bytes) + " bytes of weights, " + grouped(size.kv_bytes_per_token) +
-         " bytes of cache per token\n" + detail::tree_of_program<EmbedProgram<Model, Format>>(table, 1, false) + "  " +
-         std::to_string(dims.layers) + " times\n" + detail::tree_of_program<LayerProgram<Model, Format>>(table, 2, false) +
+         " without the embedding" + active + "), " + grouped(size.weight_bytes) + " bytes of weights, " + grouped(size.kv_bytes_per_token) +
+         " bytes of cache per token\n" + detail::tree_of_program<EmbedProgram<Model, Format>>(table, 1, false) + layers +
          detail::tree_of_program<HeadProgram<Model, Format>>(table, 1, dims.tied);
 }
 

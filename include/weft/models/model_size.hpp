@@ -6,12 +6,13 @@ namespace weft {
 
 // Counts, in elements, bytes and floating-point operations (a multiply and an add are two). "Per token" is one token of one sequence.
 struct ModelSize {
-  long parameters = 0;     // a tied head counts once
-  long non_embedding = 0;  // without the embedding and without the head
-  long weight_bytes = 0;   // of all parameters
+  long parameters = 0;         // a tied head counts once
+  long active_parameters = 0;  // with which a token is computed: of the experts only the chosen
+  long non_embedding = 0;      // without the embedding and without the head
+  long weight_bytes = 0;       // of all parameters
   long kv_bytes_per_token = 0;
   long head = 0;                 // elements of the head's matrix
-  long layer_matrices = 0;       // elements of all matrices of all layers
+  long layer_matrices = 0;       // elements of the matrices of all layers, of the experts only the chosen
   long flops_per_key = 0;        // of attention, for one query token in all layers
   long decode_weight_bytes = 0;  // read for each new token: everything but the rows of the embedding that are not its own
 
@@ -27,20 +28,22 @@ constexpr ModelSize size_of_model(const ParameterTable& table, const Dims& dims,
   ModelSize s;
   for (int i = 0; i < table.rows; ++i) {
     const ParameterRow& row = table.row[i];
-    const long elements = row.size() * row.blocks, bytes = bytes_for(row.dtype, elements);
+    const long elements = row.size() * table.count(row), bytes = bytes_for(row.dtype, elements);
     if (row.role == Role::state) {
       s.kv_bytes_per_token += bytes;
       continue;
     }
+    const long active = row.may_lie_in_parts() ? elements / dims.experts * dims.chosen : elements;
     const bool is_head = row.path == head, is_embedding = row.path == embedding;
     if (!(is_head && dims.tied)) {
       s.parameters += elements;
+      s.active_parameters += active;
       s.weight_bytes += bytes;
     }
     if (!is_head && !is_embedding) s.non_embedding += elements;
-    if (!is_embedding) s.decode_weight_bytes += bytes;
+    if (!is_embedding) s.decode_weight_bytes += bytes_for(row.dtype, active);
     if (is_head) s.head = elements;
-    if (row.is_repeated() && row.rank > 1) s.layer_matrices += elements;
+    if (row.is_repeated() && row.rank > 1) s.layer_matrices += active;
   }
   s.flops_per_key = 4 * dims.layers * dims.heads * dims.head_dim;  // a score and a weighted value, each a multiply and an add
   return s;

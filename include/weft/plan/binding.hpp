@@ -13,6 +13,14 @@ struct View {  // what a kernel sees of a tensor: strides in elements
   long stride[max_rank]{};
   DType format{};      // as its leaf says; of a leaf of any_block: one of the block formats
   long panel_row = 0;  // the elements of a row where rows lie in panels (core/panels.hpp), else 0
+  // Where a tensor that is only gathered from lies in pieces: for each index along its first dimension, where that part begins; else nullptr. `data`
+  // and the stride of that dimension have no meaning then.
+  void* const* parts = nullptr;
+
+  // where the part at an index along a dimension begins
+  void* part(int dimension, long index) const {
+    return parts ? parts[index] : static_cast<std::byte*>(data) + bytes_for(format, index * stride[dimension]);
+  }
 };
 
 template <class P> struct Binding {
@@ -57,6 +65,15 @@ template <class P> void change_extent(Binding<P>& b, const char* name, long exte
 // How the rows of a tensor in blocks lie in memory: one after the other, or in panels of 16 (core/panels.hpp).
 enum class RowLayout : std::uint8_t { plain, panels };
 
+// is a leaf only ever read at an index along its first dimension?
+template <class P> constexpr bool only_gathers_from(int leaf) {
+  constexpr auto& plan = Compiled<P>::plan;
+  bool gathers = !stores_to<P>(leaf);
+  for (int n = 0; n < plan.nodes; ++n)
+    gathers = gathers && (plan.node[n].leaf != leaf || (plan.node[n].kind == NodeKind::gather && plan.node[n].dimension == 0));
+  return gathers;
+}
+
 // Binds a leaf to dense row-major memory; the extents of its axes must be set. Throws Error where the last dimension is no whole number of
 // blocks, where the format of a leaf of any_block is none of the block formats, and where rows are said to lie in panels that cannot.
 template <class P> void bind_dense(Binding<P>& b, int leaf, void* data, DType format, RowLayout layout = RowLayout::plain) {
@@ -72,10 +89,12 @@ template <class P> void bind_dense(Binding<P>& b, int leaf, void* data, DType fo
            std::to_string(block_elements(format)));
   if (layout == RowLayout::panels) {
     if (!is_block(format)) refuse(std::string("panels are for formats in blocks, found ") + name_of(format));
+    if (only_gathers_from<P>(leaf) && l.rank > 2) rows /= b.extent[l.axis[0]] > 0 ? b.extent[l.axis[0]] : 1;  // of each part
     if (rows % panel_rows != 0) refuse("panels have " + std::to_string(panel_rows) + " rows each, found " + std::to_string(rows) + " rows");
     if (stores_to<P>(leaf)) refuse("the program stores to it, and can only read panels");
   }
   b.view[leaf].data = data;
+  b.view[leaf].parts = nullptr;
   b.view[leaf].format = format;
   b.view[leaf].panel_row = layout == RowLayout::panels ? row : 0;
   long step = 1;
@@ -83,6 +102,19 @@ template <class P> void bind_dense(Binding<P>& b, int leaf, void* data, DType fo
     b.view[leaf].stride[d] = step;
     step *= b.extent[l.axis[d]];
   }
+}
+// Binds a leaf of which the part at each index along its first dimension is dense row-major memory of its own (checkpoints that store what a
+// program gathers from as many tensors). The table of pointers must stay where it is as long as the binding is used. Throws Error where the program
+// reads the leaf in another way, where a pointer is missing, and as bind_dense.
+template <class P> void bind_parts(Binding<P>& b, int leaf, void* const* parts, DType format, RowLayout layout = RowLayout::plain) {
+  const LeafRecord& l = Compiled<P>::table.leaf[leaf];
+  if (!only_gathers_from<P>(leaf) || l.axes_in[0] != 1)
+    throw Error(std::string("operand ") + l.path.text + ": it lies in parts, but the program does not only gather from it along " +
+                Compiled<P>::plan.axis[l.axis[0]].record.name);
+  for (long i = 0; i < b.extent[l.axis[0]]; ++i)
+    if (!parts[i]) throw Error(std::string("operand ") + l.path.text + ": part " + std::to_string(i) + " is missing");
+  bind_dense(b, leaf, b.extent[l.axis[0]] > 0 ? parts[0] : nullptr, format, layout);
+  b.view[leaf].parts = parts;
 }
 template <class P> void bind_dense(Binding<P>& b, int leaf, void* data) { bind_dense(b, leaf, data, Compiled<P>::table.leaf[leaf].dtype); }
 template <class P> long elements_of_temporary(const Binding<P>& b, int t) {

@@ -16,6 +16,11 @@ struct Monomial {
   long coefficient = 1;
   short axis[capacity]{};  // numbers of axes in the plan, ascending; the extents of Tiles are in the coefficient
   short axes = 0;
+  // Where rows pick parts of a tensor, another factor: the number of rows, or of parts where these are fewer. Rows are `rows` times the extents of
+  // row_axis; parts: an axis, or -1 without such a factor.
+  short parts = -1, row_axes = 0;
+  short row_axis[4]{};
+  long rows = 1;
 
   constexpr void multiply(short a) {
     if (axes == capacity) throw Error("a cost has more than ten axes in one product");
@@ -27,6 +32,9 @@ struct Monomial {
     if (axes != other.axes) return false;
     for (int i = 0; i < axes; ++i)
       if (axis[i] != other.axis[i]) return false;
+    if (parts != other.parts || row_axes != other.row_axes || rows != other.rows) return false;
+    for (int i = 0; i < row_axes; ++i)
+      if (row_axis[i] != other.row_axis[i]) return false;
     return true;
   }
 };
@@ -61,6 +69,11 @@ struct Polynomial {
     for (int i = 0; i < summands; ++i) {
       long product = term[i].coefficient;
       for (int k = 0; k < term[i].axes; ++k) product *= extent[term[i].axis[k]];
+      if (term[i].parts >= 0) {
+        long rows = term[i].rows;
+        for (int k = 0; k < term[i].row_axes; ++k) rows *= extent[term[i].row_axis[k]];
+        product *= rows < extent[term[i].parts] ? rows : extent[term[i].parts];
+      }
       sum += product;
     }
     return sum / divisor;
@@ -140,7 +153,9 @@ template <class Plan> struct CostModel {
       const DType f = format_of(x);
       const bool open = f == DType::any_block;
       const long bytes = open ? 1 : block_bytes(f), of_elements = open ? 1 : block_elements(f);
-      const Monomial m = x.kind == NodeKind::gather ? picked(x, bytes) : elements(x.at, x.rank, -1, bytes);
+      const Monomial m = x.kind != NodeKind::gather   ? elements(x.at, x.rank, -1, bytes)
+                         : is_right_operand(nodes, n) ? parts(x, bytes)
+                                                      : picked(x, bytes);
       if (reads_all(x)) {
         Polynomial whole;
         whole.add(m, of_elements);
@@ -153,6 +168,25 @@ template <class Plan> struct CostModel {
   constexpr Monomial picked(const Node& gather, long bytes) const {
     Monomial m = elements(gather.at, gather.rank, gather.dimension, bytes);
     multiply(m, plan.node[gather.operand[0]].axes);
+    return m;
+  }
+  // rows of a contraction that pick the same part read it once
+  constexpr bool is_right_operand(const Nodes& nodes, int gather) const {
+    for (int c = 0; c < plan.nodes; ++c)
+      if (nodes.has[c] && plan.node[c].kind == NodeKind::contract && plan.node[c].operand[1] == gather && is_routed(plan.node, c))
+        return true;
+    return false;
+  }
+  constexpr Monomial parts(const Node& gather, long bytes) const {
+    Monomial m = elements(gather.at, gather.rank, gather.dimension, bytes);
+    m.parts = leaf[gather.leaf].axis[gather.dimension];
+    for (short a = 0; a < plan.axes; ++a)
+      if (plan.node[gather.operand[0]].axes & bit(a)) {
+        if (plan.axis[a].record.tile || m.row_axes == 4)
+          m.rows *= plan.axis[a].record.tile ? plan.axis[a].record.extent : 1;
+        else
+          m.row_axis[m.row_axes++] = plan.axis[a].origin;
+      }
     return m;
   }
   constexpr bool bytes_are_open(int l) const { return l < plan.leaves && (format ? format[l] : leaf[l].dtype) == DType::any_block; }
@@ -213,15 +247,19 @@ template <class Plan> struct CostModel {
       const Node& x = plan.node[n];
       if (x.kind == NodeKind::contract)
         c.flops.add(product(x.axes | x.bound, 2));
-      else if (x.kind == NodeKind::reduce)
-        c.flops.add(product(x.axes | x.bound, x.operands));
+      else if (is_reduction(x))
+        c.flops.add(product(rows_of_reduction(x) | x.bound, x.operands));
       else if (x.kind == NodeKind::map && x.axes)
         c.flops.add(product(x.axes, 1));
     }
     for (int l = 0; l < plan.leaves + plan.temporaries; ++l) (bytes_are_open(l) ? c.read_in_blocks : c.read) += bytes_read(nodes, l);
     const Kernel& k = plan.kernel[kernel];
     for (int g = 0; g < k.segments; ++g)
-      for (int s = 0; s < k.segment[g].stores; ++s) c.written += bytes_written(plan.store[k.segment[g].store[s]]);
+      for (int s = 0; s < k.segment[g].stores; ++s) {
+        const Store& store = plan.store[k.segment[g].store[s]];
+        c.written += bytes_written(store);
+        if (store.kind == OutputKind::accumulate) c.read += bytes_written(store);
+      }
     return c;
   }
 };

@@ -61,6 +61,7 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
         }
       }
       r.node = lower(s.value);
+      if (s.adds) r.store.kind = OutputKind::accumulate;
       r.store.reason = "stored by the program";
       r.store.version = ++this->version[target.number];
       this->version_after[q] = r.store.version;
@@ -106,6 +107,7 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
   constexpr DType format_of_value(short n) const {
     const Node& x = node[n];
     if (x.kind == NodeKind::cast) return x.dtype;
+    if (x.kind == NodeKind::top_k) return DType::i32;
     if (x.kind != NodeKind::stack) return DType::f32;
     const DType first = format_of_value(x.operand[0]);
     for (int k = 1; k < x.operands; ++k)
@@ -117,7 +119,7 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
     const Mask all = free_axes(node[n].record);
     const NodeSet c = this->outermost(NodeKind::contract, n, n);
     Mask rows = 0;
-    if (c.count) rows = node[node[c.member[0]].operand[0]].axes & ~node[c.member[0]].bound;
+    if (c.count) rows = rows_of_contraction(node, c.member[0]);
     for (int rank = 0; rank < 3; ++rank)
       for (short a = 0; a < table.axes; ++a) {
         if (!(all & bit(a))) continue;
@@ -144,8 +146,18 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
     const short top = root[i].node;
     const NodeSet contractions = this->outermost(NodeKind::contract, top, top);
     root[i].streams = false;
+    const Store& s = root[i].store;
+    if (s.index >= 0 && (this->contracts(s.index) || this->reductions(s.index).count)) {
+      cuts.add(s.index);
+      return "an index at which rows are stored is known before the rows are: saved";
+    }
+    if (s.kind == OutputKind::accumulate && (this->contracts(top, top) || this->reductions(top, top).count)) {
+      cuts.add(top);
+      return "rows that meet in one place are added up in their order, when all are made: saved";
+    }
     for (int k = 0; k < contractions.count; ++k)
       if (const char* reason = contraction_problem(contractions.member[k], contractions.count, i, cuts)) return reason;
+    if (const char* reason = routed_problem(top, contractions, cuts)) return reason;
     if (contractions.count && !this->is_epilogue(top, top)) {
       cuts = this->frontier_below(top);
       if (node[top].kind == NodeKind::map || cuts.count) return "a reduction needs the whole output row of a contraction: the row is saved";
@@ -155,7 +167,7 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
     if (contractions.count) {
       const NodeSet r = this->reductions(top, top);
       for (int k = 0; k < r.count; ++k)
-        if (!this->contracts(r.member[k])) cuts.add(r.member[k]);
+        if (!this->contracts(r.member[k], top)) cuts.add(r.member[k]);
       if (cuts.count) return "an epilogue sees one tile of a row, not a statistic of a stored tensor: saved";
     }
     if (const char* reason = narrow_problem(i, contractions, cuts)) return reason;
@@ -164,6 +176,18 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
 
   constexpr const char* contraction_problem(short c, int others, int i, NodeSet& cuts) {
     const short left = node[c].operand[0], right = node[c].operand[1];
+    if (is_routed(node, c)) {
+      const short index = node[right].operand[0];
+      if (this->contracts(index) || this->reductions(index).count) {
+        cuts.add(index);
+        return "rows are grouped by an index before they are multiplied: saved";
+      }
+      if (this->contracts(left)) {
+        cuts = this->frontier(left);
+        return "the left operand of a routed contraction is staged, not recomputed for each group: saved";
+      }
+      return this->left_problem(left, node[c].bound, cuts);
+    }
     if (this->contracts(right)) {
       cuts = this->frontier(right);
       return "a right operand is itself made of contractions: saved";
@@ -197,6 +221,36 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
     return this->left_problem(left, node[c].bound, cuts);
   }
 
+  // A routed contraction shares its kernel with those that are routed alike and have the same left operand. What other contractions make is saved.
+  constexpr bool routed_alike(short a, short b) const {
+    const Node &x = node[a], &y = node[b];
+    return is_routed(node, a) && is_routed(node, b) && x.operand[0] == y.operand[0] && x.bound == y.bound &&
+           node[x.operand[1]].operand[0] == node[y.operand[1]].operand[0];
+  }
+  constexpr const char* routed_problem(short top, const NodeSet& contractions, NodeSet& cuts) {
+    short key = -1;
+    bool others = false;
+    for (int k = 0; k < contractions.count; ++k)
+      if (key < 0 && is_routed(node, contractions.member[k])) key = contractions.member[k];
+    for (int k = 0; k < contractions.count && key >= 0; ++k) others |= !routed_alike(contractions.member[k], key);
+    if (!others) return nullptr;
+    NodeSet seen, all;
+    beside(top, top, key, seen, all);
+    cuts = this->without_pointwise(all);
+    return "the output of a routed contraction, whose rows come group by group, needs the result of another contraction: saved";
+  }
+  // the highest nodes that hold contractions, but none that is routed like key
+  constexpr void beside(short n, short top, short key, NodeSet& seen, NodeSet& found) {
+    if (seen.has(n) || (n != top && this->is_cut(n)) || !this->contracts(n, top)) return;
+    seen.add(n);
+    const NodeSet c = this->outermost(NodeKind::contract, n, top);
+    bool holds_key = false;
+    for (int k = 0; k < c.count; ++k) holds_key |= routed_alike(c.member[k], key);
+    if (!holds_key) return this->collect_frontier(n, found);
+    if (node[n].kind == NodeKind::contract) return;
+    for (int k = 0; k < node[n].operands; ++k) beside(node[n].operand[k], top, key, seen, found);
+  }
+
   // a contraction with fewer columns than what it feeds would be computed again for each of them
   constexpr const char* narrow_problem(int i, const NodeSet& contractions, NodeSet& cuts) {
     if (root[i].streams) return nullptr;
@@ -214,10 +268,7 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
     for (int k = 0; k < node[n].operands; ++k) m |= stacked_axes(node[n].operand[k], top);
     return m;
   }
-  constexpr Mask columns_of(short c) const {
-    const Mask rows = node[node[c].operand[0]].axes & ~node[c].bound;
-    return node[node[c].operand[1]].axes & ~node[c].bound & ~rows;
-  }
+  constexpr Mask columns_of(short c) const { return node[node[c].operand[1]].axes & ~node[c].bound & ~rows_of_contraction(node, c); }
 
   // 12. in place only where every read of the overwritten version has the store's own index formula and is not part of an operand
   constexpr const char* overwrite_problem(int i, NodeSet& cuts) {

@@ -65,12 +65,13 @@ template <class P> class Explanation {
   void explain_kernel(int k) {
     const Kernel& q = plan.kernel[k];
     std::string title = "kernel " + std::to_string(k + 1) + ": " + name_of(q.skeleton);
-    if (q.skeleton == Skeleton::contraction || q.skeleton == Skeleton::stream) title += " over " + Names::axes(q.bound, " x ");
+    if (q.skeleton != Skeleton::map && q.skeleton != Skeleton::row) title += " over " + Names::axes(q.bound, " x ");
     if (q.skeleton == Skeleton::row) title += " reduced over " + Names::axes(q.bound, " x ");
     if (q.rows) title += ", a row for each " + Names::axes(q.rows, " x ");
     out_ += "\n";
     line(0, title);
     FormulaText<P> names;
+    if (q.index >= 0) line(2, "rows are grouped by " + names.use(q.index) + "; each group has a right operand of its own");
     for (int l = 0; l < q.lefts; ++l) explain_left(q.left[l], names);
     for (int s = 0; s < q.statistics; ++s) define(2, "row statistic  ", q.statistic[s], names, statistic_word(q.statistic[s]));
     if (q.skeleton == Skeleton::stream) explain_stream(q, names);
@@ -88,7 +89,7 @@ template <class P> class Explanation {
   void share(int indent, const std::vector<short>& roots, FormulaText<P>& names) {
     for (const short n : names.name_shared(roots)) line(indent, names.name(n) + " = " + names.definition(n));
   }
-  static std::string statistic_word(short n) { return plan.node[n].monoid == Monoid::sum ? "sum" : "max"; }
+  static std::string statistic_word(short n) { return FormulaText<P>::reduction_word(plan.node[n]); }
 
   void explain_left(const Left& left, FormulaText<P>& names) {
     if (FormulaText<P>::is_stored_tensor(left.node)) {
@@ -133,6 +134,7 @@ template <class P> class Explanation {
     else
       line(2, "columns " + columns);
     for (int c = 0; c < s.contractions; ++c) define(indent, "", s.contraction[c], names, Names::value(s.contraction[c], "dot"));
+    if (s.combine >= 0) define(indent, "added up in the order of the groups  ", s.combine, names, "sum");
     std::vector<short> roots;
     for (int i = 0; i < s.stores; ++i) {
       roots.push_back(plan.store[s.store[i]].node);
@@ -145,7 +147,8 @@ template <class P> class Explanation {
   void explain_store(int indent, const Store& s, FormulaText<P>& names) {
     std::string place;
     for (int d = 0; d < s.rank; ++d) place += (d ? ", " : "") + (d == s.dimension ? names.use(s.index) : Names::index(s.at[d]));
-    line(indent, "store  " + Names::tensor(s.leaf) + "[" + place + "] = " + names.use(s.node) + "   (" + name_of(s.dtype) + ")");
+    line(indent, "store  " + Names::tensor(s.leaf) + "[" + place + (s.kind == OutputKind::accumulate ? "] += " : "] = ") +
+                     names.use(s.node) + "   (" + name_of(s.dtype) + ")");
     if (!s.temporary && std::string_view(s.reason) != "stored by the program") line(indent + 4, s.reason);
   }
 };

@@ -40,6 +40,7 @@ template <class P> class FormulaText {
     return shared;
   }
 
+  static const char* reduction_word(const Node& x) { return x.kind == NodeKind::top_k ? "best" : x.monoid == Monoid::sum ? "sum" : "max"; }
   static bool is_stored_tensor(short n) { return plan.node[n].kind == NodeKind::leaf; }
 
  private:
@@ -61,7 +62,7 @@ template <class P> class FormulaText {
   static bool is_operator(const std::string& f) { return f.find_first_of("+-*/<=>") == 0 || f == "and" || f == "or"; }
   static std::string word(short n) {
     const Node& x = plan.node[n];
-    if (x.kind == NodeKind::reduce) return x.monoid == Monoid::sum ? "sum" : "max";
+    if (is_reduction(x)) return reduction_word(x);
     if (x.kind == NodeKind::cast) return word(x.operand[0]);
     if (x.kind == NodeKind::map)
       if (const std::string f = Names::functor(x.functor); !is_operator(f)) return f;
@@ -93,6 +94,7 @@ template <class P> class FormulaText {
       case NodeKind::position: return "position<" + Names::index(x.at[0]) + ">";
       case NodeKind::extent: return "|" + Names::index(x.at[0]) + "|";
       case NodeKind::reduce: return call((x.monoid == Monoid::sum ? "sum<" : "max<") + Names::axes(x.bound) + ">", x);
+      case NodeKind::top_k: return call("top_k<" + Names::index(x.at[0]) + ", " + Names::index(x.at[1]) + ">", x);
       case NodeKind::contract: return call("dot<" + Names::axes(x.bound) + ">", x);
       case NodeKind::cast: return call(name_of(x.dtype) + (x.rank ? "<" + along(x) + ">" : std::string()), x);
       case NodeKind::stack: return call("stack<" + Names::index(x.at[0]) + ">", x);

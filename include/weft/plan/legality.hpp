@@ -90,13 +90,13 @@ template <class Table, int capacity> struct Legality : NormalForm<Table, capacit
   constexpr void reductions_below(short n, short root, NodeSet& found) {
     if (!visit(n) || (n != root && is_cut(n)) || node[n].kind == NodeKind::contract) return;
     for (int k = 0; k < node[n].operands; ++k) reductions_below(node[n].operand[k], root, found);
-    if (node[n].kind == NodeKind::reduce) found.add(n);
+    if (is_reduction(node[n])) found.add(n);
   }
   // all reductions, below contractions too
   constexpr void reductions_through(short n, NodeSet& found) {
     if (!visit(n) || is_cut(n)) return;
     for (int k = 0; k < node[n].operands; ++k) reductions_through(node[n].operand[k], found);
-    if (node[n].kind == NodeKind::reduce) found.add(n);
+    if (is_reduction(node[n])) found.add(n);
   }
 
   // decisions read the extents of Tiles only; -1: not a tile
@@ -114,24 +114,47 @@ template <class Table, int capacity> struct Legality : NormalForm<Table, capacit
     return e >= 0 && e <= widest_tile;
   }
 
-  // ---- 5. an epilogue holds any map, and reductions over static output columns that one tile holds
+  // ---- 5. an epilogue holds any map, and reductions over static output columns that one tile holds; that of a routed contraction one sum over
+  // rows, too
   constexpr bool is_epilogue(short n, short root) {
     NodeSet reduced;
     begin_visit();
     epilogue_reductions(n, root, reduced);
+    if (!reduced.count) return true;
+    const short combined = combine(n, root, reduced);
+    Mask columns = 0;  // of contractions
+    const NodeSet all = outermost(NodeKind::contract, n, root);
+    for (int k = 0; k < all.count; ++k) columns |= node[all.member[k]].axes;
     for (int i = 0; i < reduced.count; ++i) {
       const Node& r = node[reduced.member[i]];
-      if (!fits_a_tile(r.bound)) return false;
+      if (reduced.member[i] == combined) continue;
+      if (!fits_a_tile(r.bound) || !fits_a_tile(r.axes & ~columns)) return false;
       const NodeSet c = outermost(NodeKind::contract, r.operand[0], root);
       for (int k = 0; k < c.count; ++k)
-        if (node[c.member[k]].axes & r.bound & node[node[c.member[k]].operand[0]].axes) return false;
+        if (r.bound & rows_of_contraction(node, c.member[k])) return false;
     }
     return true;
+  }
+  // the sum over rows of a routed contraction through which alone a value sees it: the kernel adds the rows up as it makes them; or -1
+  constexpr short combine(short n, short root, const NodeSet& reduced) {
+    const NodeSet c = outermost(NodeKind::contract, n, root);
+    if (!c.count || !is_routed(node, c.member[0])) return -1;
+    for (int i = 0; i < reduced.count; ++i) {
+      const Node& r = node[reduced.member[i]];
+      if (r.kind != NodeKind::reduce || r.monoid != Monoid::sum || (r.bound & ~rows_of_contraction(node, c.member[0]))) continue;
+      NodeSet below;
+      begin_visit();
+      epilogue_reductions(r.operand[0], root, below);
+      begin_visit();
+      visit(reduced.member[i]);
+      if (!below.count && !contracts_below(n, root)) return reduced.member[i];
+    }
+    return -1;
   }
   constexpr void epilogue_reductions(short n, short root, NodeSet& found) {  // reductions over a contraction's values
     if (!node[n].has_contraction || !visit(n) || (n != root && is_cut(n)) || node[n].kind == NodeKind::contract) return;
     for (int k = 0; k < node[n].operands; ++k) epilogue_reductions(node[n].operand[k], root, found);
-    if (node[n].kind == NodeKind::reduce) found.add(n);
+    if (is_reduction(node[n])) found.add(n);
   }
 
   // ---- what to materialise of an expression that cannot stay whole: its frontier, the highest nodes that are legal epilogues; those that are
@@ -188,6 +211,10 @@ template <class Table, int capacity> struct Legality : NormalForm<Table, capacit
       return s;
     }
     s.inner = inner.member[0];
+    if (is_routed(node, s.inner)) {
+      s.reason = "its left operand is a routed contraction, whose rows come group by group: the left operand is saved";
+      return s;
+    }
     short l = left;  // peel factors free of the streamed axis: they leave the contraction, never through a cast
     while (s.factors < 4 && node[l].kind == NodeKind::map && node[l].algebra.linear_in_first && !is_cut(l) &&
            !(node[node[l].operand[1]].axes & streamed)) {
@@ -264,10 +291,13 @@ template <class Table, int capacity> struct Legality : NormalForm<Table, capacit
   constexpr const char* row_problem(short root, NodeSet& offenders) {
     const NodeSet r = reductions(root, root);
     if (r.count == 0) return nullptr;
-    const Node& last = node[r.member[r.count - 1]];  // the outermost
-    Mask rows = last.axes;
     for (int i = 0; i < r.count; ++i)
-      if (node[r.member[i]].bound == last.bound) rows |= node[r.member[i]].axes;
+      if (node[r.member[i]].kind == NodeKind::top_k && r.member[i] != root) offenders.add(r.member[i]);
+    if (offenders.count) return "what is selected from a row is known when the whole row has been seen: saved";
+    const Node& last = node[r.member[r.count - 1]];  // the outermost
+    Mask rows = rows_of_reduction(last);
+    for (int i = 0; i < r.count; ++i)
+      if (node[r.member[i]].bound == last.bound) rows |= rows_of_reduction(node[r.member[i]]);
     for (int i = 0; i < r.count; ++i) {
       const Node& x = node[r.member[i]];
       if (r.member[i] != root && (x.bound != last.bound || x.axes != rows)) offenders.add(r.member[i]);

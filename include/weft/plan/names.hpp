@@ -123,8 +123,8 @@ template <class P> class PlanNames {
     Polynomial folded;
     folded.divisor = p.divisor;
     for (int i = 0; i < p.summands; ++i) {
-      Monomial m;
-      m.coefficient = p.term[i].coefficient;
+      Monomial m = p.term[i];
+      m.axes = 0;
       for (int k = 0; k < p.term[i].axes; ++k) {
         const long extent = plan.axis[p.term[i].axis[k]].record.extent;
         if (extent == runtime)
@@ -134,17 +134,26 @@ template <class P> class PlanNames {
       }
       folded.add(m, p.divisor);
     }
-    std::sort(folded.term, folded.term + folded.summands, [](const Monomial& a, const Monomial& b) { return a.axes < b.axes; });
+    std::sort(folded.term, folded.term + folded.summands,
+              [](const Monomial& a, const Monomial& b) { return a.axes + (a.parts >= 0) < b.axes + (b.parts >= 0); });
     std::string s;
     for (int i = 0; i < folded.summands; ++i) {
       const Monomial& m = folded.term[i];
       if (i) s += " + ";
       const long common = std::gcd(m.coefficient, p.divisor), number = m.coefficient / common, over = p.divisor / common;
-      if (number != 1 || over != 1 || m.axes == 0)
-        s += with_separators(number) + (over == 1 ? "" : "/" + std::to_string(over)) + (m.axes ? "*" : "");
+      const bool more = m.axes > 0 || m.parts >= 0;
+      if (number != 1 || over != 1 || !more)
+        s += with_separators(number) + (over == 1 ? "" : "/" + std::to_string(over)) + (more ? "*" : "");
       for (int k = 0; k < m.axes; ++k) s += (k ? "*" : "") + axis(m.axis[k]);
+      if (m.parts >= 0) s += (m.axes ? "*" : "") + parts(m);
     }
     return s.empty() ? "0" : s;
+  }
+  static std::string parts(const Monomial& m) {  // "min(4*token, 60)"
+    std::string rows = m.rows == 1 && m.row_axes ? "" : std::to_string(m.rows);
+    for (int k = 0; k < m.row_axes; ++k) rows += (rows.empty() ? "" : "*") + axis(m.row_axis[k]);
+    const long extent = plan.axis[m.parts].record.extent;
+    return "min(" + rows + ", " + (extent == runtime ? axis(m.parts) : std::to_string(extent)) + ")";
   }
 
  private:

@@ -145,6 +145,7 @@ template <class Table, int capacity> struct NormalForm {
       for (int d = 0; d < r.axes; ++d) m |= bit(r.axis[d]);
     if (r.kind == NodeKind::reduce || r.kind == NodeKind::contract || r.kind == NodeKind::select)
       for (int d = 0; d < r.axes; ++d) m &= ~bit(r.axis[d]);
+    if (r.kind == NodeKind::top_k) m = (m & ~bit(r.axis[0])) | bit(r.axis[1]);
     if (r.kind == NodeKind::gather) m = (free_axes(r.operand[0]) & ~bit(r.axis[0])) | free_axes(r.operand[1]);
     if (r.kind == NodeKind::split) m = (m & ~bit(r.axis[0])) | bit(r.axis[1]) | bit(r.axis[2]);
     if (r.kind == NodeKind::merge) m = (m & ~bit(r.axis[1]) & ~bit(r.axis[2])) | bit(r.axis[0]);
@@ -164,6 +165,7 @@ template <class Table, int capacity> struct NormalForm {
     for (int k = 0; k < r.operands; ++k) m |= bound_axes(r.operand[k]);
     if (r.kind == NodeKind::reduce || r.kind == NodeKind::contract)
       for (int d = 0; d < r.axes; ++d) m |= bit(r.axis[d]);
+    if (r.kind == NodeKind::top_k) m |= bit(r.axis[0]);
     bound_axes_known[i] = true;
     return bound_axes_of[i] = m;
   }
@@ -317,18 +319,25 @@ template <class Table, int capacity> struct NormalForm {
         x.operand[0] = lower(r.operand[1], e);
         return intern(x);
       }
+      case NodeKind::top_k:
+        x.rank = 2;
+        x.dimension = r.axis[1];
+        x.at[1] = form_of(e, r.axis[1]);
+        [[fallthrough]];
       case NodeKind::reduce:
       case NodeKind::contract: {
         Mask mentioned = 0;
         for (int a = 0; a < table.axes; ++a)
           if (free_axes(record) & bit(a)) mentioned |= form_of(e, static_cast<short>(a)).axes();
-        for (int d = 0; d < r.axes; ++d) {
+        const int binds = r.kind == NodeKind::top_k ? 1 : r.axes;
+        for (int d = 0; d < binds; ++d) {
           IndexForm f = is_copy(form_of(e, r.axis[d])) ? form_of(e, r.axis[d]) : home[r.axis[d]];
           for (int t = 0; t < f.summands; ++t)
             while (mentioned & bit(f.term[t].axis)) f.term[t].axis = fresh_of_axis(f.term[t].axis);
           x.bound |= f.axes();
           e = with(e, r.axis[d], f);
         }
+        if (r.kind == NodeKind::top_k) x.at[0] = form_of(e, r.axis[0]);
         for (; x.operands < r.operands; ++x.operands) x.operand[x.operands] = lower(r.operand[x.operands], e);
         if (r.kind == NodeKind::contract) orient(x);
         return intern(x);

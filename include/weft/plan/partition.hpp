@@ -1,203 +1,27 @@
-// partition: rules 4, 10 and 11 of the planner. Roots become stores, stores are ordered and join kernels; the nodes that kernels need are
-// written out anew, with temporaries as leaves.
+// partition: rules 10 and 11 of the planner: stores join kernels.
 #pragma once
-#include <weft/plan/cuts.hpp>
+#include <weft/plan/stores.hpp>
 
 namespace weft {
 
-template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
-  using Base = Cuts<Table, capacity>;
+template <class Table, int capacity> struct Partition : Stores<Table, capacity> {
+  using Base = Stores<Table, capacity>;
   using Base::axes;
   using Base::axis;
   using Base::fail;
-  using Base::home;
   using Base::node;
-  using Base::root;
-  using Base::roots;
+  using Base::reads;
+  using Base::store;
+  using Base::stores;
+  using Base::stream_of;
   using Base::table;
+  using typename Base::StreamOf;
 
-  Store store[24];
-  int stores = 0;
   Kernel kernel[16];
   int kernels = 0;
 
   constexpr explicit Partition(const Table& t) : Base(t) {
-    if (this->error.problem != PlanProblem::none) return;
-    order_roots();
-    for (int i = 0; i < roots && this->error.problem == PlanProblem::none; ++i) rebuild_root(root[order[i]]);
-    for (auto& c : this->cut_of_record) c = -1;  // from here on temporaries are leaves, and nothing is cut
-    for (int i = 0; i < roots && this->error.problem == PlanProblem::none; ++i) emit(order[i]);
     for (int i = 0; i < stores && this->error.problem == PlanProblem::none; ++i) place(i);
-  }
-
-  // ---- 12. order: a root comes after those that make what it reads, and before those that overwrite it
-  short order[24]{};
-  constexpr bool reads(short n, short top, short leaf, short version) {
-    this->begin_visit();
-    return reads_below(n, top, leaf, version);
-  }
-  constexpr bool reads_below(short n, short top, short leaf, short version) {
-    if (!this->visit(n)) return false;
-    if (n != top && this->is_cut(n)) return table.leaves + this->cut_of(n) == leaf;
-    if ((node[n].kind == NodeKind::leaf || node[n].kind == NodeKind::gather) && node[n].leaf == leaf && node[n].version == version)
-      return true;
-    for (int k = 0; k < node[n].operands; ++k)
-      if (reads_below(node[n].operand[k], top, leaf, version)) return true;
-    return false;
-  }
-  constexpr bool must_follow(int later, int earlier) {
-    const Store &l = root[later].store, &e = root[earlier].store;
-    auto uses = [&](int i, short leaf, short version) {
-      return reads(root[i].node, root[i].top(), leaf, version) ||
-             (root[i].store.index >= 0 && reads(root[i].store.index, -1, leaf, version));
-    };
-    if (uses(later, e.leaf, e.version)) return true;                                                   // read after write
-    if (e.leaf == l.leaf && e.version < l.version) return true;                                        // write after write
-    return !l.temporary && l.version > 0 && uses(earlier, l.leaf, static_cast<short>(l.version - 1));  // write after read
-  }
-  constexpr void order_roots() {
-    bool follows[24][24]{};
-    for (int i = 0; i < roots; ++i)
-      for (int j = 0; j < roots; ++j) follows[i][j] = i != j && must_follow(i, j);
-    bool placed[24]{};
-    for (int k = 0; k < roots; ++k) {
-      int next = -1;
-      for (int i = 0; i < roots && next < 0; ++i) {
-        bool ready = !placed[i];
-        for (int j = 0; ready && j < roots; ++j) ready = placed[j] || !follows[i][j];
-        if (ready) next = i;
-      }
-      if (next < 0) return fail(PlanProblem::statements_wait_for_each_other, -1, waiting(placed));
-      placed[next] = true;
-      order[k] = static_cast<short>(next);
-    }
-  }
-
-  constexpr int waiting(const bool* placed) const {  // a tensor whose statement waits
-    for (int i = 0; i < roots; ++i)
-      if (!placed[i] && !root[i].store.temporary) return root[i].store.leaf;
-    return -1;
-  }
-
-  // ---- rebuild an expression: cut nodes become leaves, streamed contractions shed their factors, an axis may become a constant
-  constexpr short rebuilt(short n, short top, short fixed_axis, int value, short* memo) {
-    if (memo[n] >= 0) return memo[n];
-    if (n != top && this->is_cut(n)) return memo[n] = temporary_leaf(n, fixed_axis, value);
-    Node x = node[n];
-    if (fixed_axis >= 0 && (x.bound & bit(fixed_axis))) return memo[n] = n;  // below, it is another axis of the same name
-    if (fixed_axis >= 0)
-      for (int d = 0; d < x.rank && x.kind != NodeKind::extent; ++d) x.at[d] = substitute(x.at[d], fixed_axis, constant_form(value));
-    if (x.kind == NodeKind::stack && x.at[0].summands == 0)
-      return memo[n] = rebuilt(x.operand[x.at[0].constant], top, fixed_axis, value, memo);
-    for (int k = 0; k < x.operands; ++k) x.operand[k] = rebuilt(x.operand[k], top, fixed_axis, value, memo);
-    x.record = x.environment = -1;  // the copy is not to be cut
-    return memo[n] = this->intern(x);
-  }
-  constexpr short temporary_leaf(short n, short fixed_axis, int value) {
-    const short t = this->cut_of(n);
-    const auto& e = this->environment[node[n].environment];
-    Node x;
-    x.kind = NodeKind::leaf;
-    x.leaf = static_cast<short>(table.leaves + t);
-    x.dtype = this->temporary[t].dtype;
-    for (; x.rank < this->temporary[t].rank; ++x.rank) {
-      x.at[x.rank] = this->form_of(e, this->temporary[t].axis[x.rank]);
-      if (fixed_axis >= 0) x.at[x.rank] = substitute(x.at[x.rank], fixed_axis, constant_form(value));
-    }
-    return this->intern(x);
-  }
-  constexpr short rebuild(short n, short top, short fixed_axis = -1, int value = 0) {
-    short memo[capacity];
-    for (auto& m : memo) m = -1;
-    return rebuilt(n, top, fixed_axis, value, memo);
-  }
-  constexpr short replace(short n, short from, short to) {
-    short memo[capacity];
-    for (auto& m : memo) m = -1;
-    memo[from] = to;
-    return rebuilt(n, n, -1, 0, memo);
-  }
-
-  constexpr void rebuild_root(Root& r) {
-    r.store.node = rebuild(r.node, r.top());
-    if (r.store.index >= 0) r.store.index = rebuild(r.store.index, -1);
-  }
-
-  // ---- a root becomes stores
-  struct StreamOf {
-    short contraction = -1;
-    Streaming s;
-  };
-  StreamOf stream_of[24];  // of each store
-  constexpr void emit(int r) {
-    Store s = root[r].store;
-    StreamOf st;
-    if (root[r].streams) {
-      const short c = this->outermost(NodeKind::contract, s.node).member[0];
-      st.s = this->streaming(c);
-      Node outer = node[c];
-      outer.operand[0] = st.s.weight;
-      st.contraction = this->intern(outer);
-      short top = st.contraction;
-      for (int i = st.s.factors; i-- > 0;) {
-        Node f = node[st.s.factor[i]];
-        f.operand[0] = top;
-        f.operand[1] = st.s.factor_operand[i];
-        top = this->intern(f);
-      }
-      s.node = replace(s.node, c, top);
-    }
-    add_store(s, st);
-  }
-  // 4. a Stack at a store unrolls its axis: one store for each value
-  constexpr void add_store(Store s, const StreamOf& st) {
-    const short a = st.contraction >= 0 ? short(-1) : stacked_axis(s.node);
-    if (a < 0) {
-      s.kind = OutputKind::element;
-      if (stores == 24) return fail(PlanProblem::expression_is_too_large);
-      stream_of[stores] = st;
-      store[stores++] = s;
-      return;
-    }
-    short memo[capacity];
-    for (auto& m : memo) m = -1;
-    const short unrolled = unroll_reductions(s.node, a, memo);
-    for (int c = 0; c < axis[a].record.extent; ++c) {
-      Store one = s;
-      for (int d = 0; d < s.rank; ++d) one.at[d] = substitute(s.at[d], a, constant_form(c));
-      one.node = rebuild(unrolled, unrolled, a, c);
-      if (s.index >= 0) one.index = rebuild(s.index, -1, a, c);
-      add_store(one, st);
-    }
-  }
-  constexpr short stacked_axis(short n) {
-    this->begin_visit();
-    return stacked_axis_below(n);
-  }
-  constexpr short stacked_axis_below(short n) {
-    if (!this->visit(n)) return -1;
-    if (node[n].kind == NodeKind::stack && node[n].at[0].summands == 1 && node[n].at[0].constant == 0) return node[n].at[0].term[0].axis;
-    if (node[n].kind == NodeKind::contract || node[n].kind == NodeKind::reduce) return -1;
-    for (int k = 0; k < node[n].operands; ++k)
-      if (const short a = stacked_axis_below(node[n].operand[k]); a >= 0) return a;
-    return -1;
-  }
-  // the reductions of an unrolled store reduce the unrolled values: sum over an axis of a copy (renamed apart) of it
-  constexpr short unroll_reductions(short n, short a, short* memo) {
-    if (memo[n] >= 0) return memo[n];
-    Node x = node[n];
-    if (x.kind == NodeKind::contract) return memo[n] = n;
-    for (int k = 0; k < x.operands; ++k) x.operand[k] = unroll_reductions(x.operand[k], a, memo);
-    if (x.kind == NodeKind::reduce && node[n].has_contraction)
-      for (short b = 0; b < axes; ++b)
-        if ((x.bound & bit(b)) && axis[b].origin == axis[a].origin && axis[b].record.extent <= max_operands && axis[b].record.extent > 0) {
-          const short body = x.operand[0];
-          x.bound &= ~bit(b);
-          x.operands = static_cast<short>(axis[b].record.extent);
-          for (int c = 0; c < x.operands; ++c) x.operand[c] = rebuild(body, -1, b, c);
-          break;
-        }
-    return memo[n] = this->intern(x);
   }
 
   // ---- 10. a store joins a kernel, or makes one
@@ -257,14 +81,15 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
     Mask bound = 0, rows = 0;
     for (int k = 0; k < r.count; ++k) {
       bound = node[r.member[k]].bound;
-      rows |= node[r.member[k]].axes;
+      rows |= rows_of_reduction(node[r.member[k]]);
     }
+    const bool alone = stands_alone(store[i]);
     const Mask all = stored_axes(i), columns = r.count ? all & ~rows : all;
     int k = -1;  // stores over the same rows and columns share a kernel: each row is read once
     for (int j = first; j < kernels && k < 0; ++j) {
       const Kernel& q = kernel[j];
       if ((q.skeleton == Skeleton::row || q.skeleton == Skeleton::map) && q.bound == bound && q.rows == rows &&
-          q.segment[0].columns == columns && q.segment[0].stores < 8)
+          q.segment[0].columns == columns && q.segment[0].stores < 8 && !alone && !stands_alone(store[q.segment[0].store[0]]))
         k = j;
     }
     if (k < 0) {
@@ -275,10 +100,13 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
       kernel[k].segments = 1;
       kernel[k].segment[0].columns = columns;
     }
-    if (!columns) store[i].kind = OutputKind::row_statistic;
+    if (!columns && !alone) store[i].kind = OutputKind::row_statistic;
     for (int s = 0; s < r.count; ++s) add_unique(kernel[k].statistic, kernel[k].statistics, r.member[s]);
     append(kernel[k].segment[0].store, kernel[k].segment[0].stores, static_cast<short>(i));
   }
+
+  // a selection, or a sum of rows that meet in one place, is a kernel of its own
+  constexpr bool stands_alone(const Store& s) const { return node[s.node].kind == NodeKind::top_k || s.kind == OutputKind::accumulate; }
 
   constexpr Left make_left(short n, Mask bound) {
     Left l;
@@ -299,18 +127,30 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
     q.left[q.lefts] = make_left(n, node[c].bound);
     return q.lefts++;
   }
-  constexpr Mask rows_of(short c) const { return node[node[c].operand[0]].axes & ~node[c].bound; }
+  constexpr Mask rows_of(short c) const { return rows_of_contraction(node, c); }
+  constexpr short index_of(short c) const { return is_routed(node, c) ? node[node[c].operand[1]].operand[0] : short{-1}; }
 
   constexpr void place_contraction(int i, const NodeSet& c, int first) {
+    NodeSet r;
+    this->begin_visit();
+    this->epilogue_reductions(store[i].node, -1, r);
+    const short combine = this->combine(store[i].node, -1, r);
+    const Mask combined = combine < 0 ? 0 : node[combine].bound;
     int k = -1;  // several right operands of one left operand are one kernel
+    const short index = index_of(c.member[0]);
+    const Skeleton skeleton = index < 0 ? Skeleton::contraction : Skeleton::route;
     for (int j = first; j < kernels && k < 0; ++j) {
-      if (kernel[j].skeleton != Skeleton::contraction || kernel[j].rows != rows_of(c.member[0]) || kernel[j].segments == 6) continue;
+      if (kernel[j].skeleton != skeleton || kernel[j].index != index || kernel[j].combined != combined ||
+          kernel[j].rows != rows_of(c.member[0]) || kernel[j].segments == 6 || adds_up_otherwise(kernel[j], c, combine))
+        continue;
       for (int m = 0; m < c.count && k < 0; ++m)
         if (kernel[j].left[0].node == node[c.member[m]].operand[0] && kernel[j].left[0].bound == node[c.member[m]].bound) k = j;
     }
     if (k < 0) {
-      new_kernel(Skeleton::contraction);
+      new_kernel(skeleton);
       k = kernels - 1;
+      kernel[k].index = index;
+      kernel[k].combined = combined;
       kernel[k].rows = rows_of(c.member[0]);
       kernel[k].bound = node[c.member[0]].bound;
     }
@@ -326,20 +166,39 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
     }
     Segment& s = q.segment[g];
     for (int m = 0; m < c.count; ++m) {
-      q.batch |= node[node[c.member[m]].operand[1]].axes & q.rows;
+      if (index < 0) q.batch |= node[node[c.member[m]].operand[1]].axes & q.rows;
       const short left = static_cast<short>(left_number(q, c.member[m]));
       const short before = s.contractions;
       add_unique(s.contraction, s.contractions, c.member[m]);
       if (s.contractions != before) s.left_of[before] = left;
     }
     append(s.store, s.stores, static_cast<short>(i));
-    NodeSet r;
-    this->begin_visit();
-    this->epilogue_reductions(store[i].node, -1, r);
+    s.combine = combine;
     for (int m = 0; m < r.count; ++m) {
+      if (r.member[m] == combine) continue;
       s.columns |= node[r.member[m]].bound;  // an axis that a tile reduces is a column of it
       add_unique(s.reduction, s.reductions, r.member[m]);
     }
+    if (!s.columns) s.columns = bit(unit_axis());
+  }
+  // does a segment with one of these contractions make another sum of its rows?
+  constexpr bool adds_up_otherwise(const Kernel& q, const NodeSet& c, short combine) const {
+    for (int g = 0; g < q.segments; ++g)
+      for (int t = 0; t < q.segment[g].contractions; ++t)
+        if (c.has(q.segment[g].contraction[t]) && q.segment[g].combine != combine) return true;
+    return false;
+  }
+  // the only column of a contraction whose right operand is a vector
+  constexpr short unit_axis() {
+    constexpr AxisRecord unit = {"one", 1, true};
+    for (short a = static_cast<short>(table.axes); a < axes; ++a)
+      if (axis[a].record.name == unit.name) return a;
+    if (axes == max_axes) {
+      fail(PlanProblem::expression_is_too_large);
+      return 0;
+    }
+    axis[axes] = {unit, static_cast<short>(axes)};
+    return static_cast<short>(axes++);
   }
 
   // ---- streams: the bounds of the loop over the streamed axis come from the mask (rule 8)
@@ -361,8 +220,7 @@ template <class Table, int capacity> struct Partition : Cuts<Table, capacity> {
     this->reductions_through(store[i].node, r);
     for (int m = 0; m < r.count; ++m) {
       const Node& x = node[r.member[m]];
-      if (x.bound == outer.bound && x.monoid == Monoid::sum)
-        add_unique(q.stream.sum, q.stream.sums, r.member[m]);
+      if (x.bound == outer.bound && x.monoid == Monoid::sum) add_unique(q.stream.sum, q.stream.sums, r.member[m]);
     }
     const Node& masked = node[st.s.score >= 0 ? st.s.score : st.s.weight];
     if (masked.kind == NodeKind::map && masked.algebra.is_where) {

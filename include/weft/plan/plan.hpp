@@ -36,8 +36,10 @@ template <class Planner, int capacity> constexpr PlanValue<capacity> compact(Pla
     for (int g = 0; g < q.segments; ++g) {
       for (int c = 0; c < q.segment[g].contractions; ++c) renumber(q.segment[g].contraction[c]);
       for (int r = 0; r < q.segment[g].reductions; ++r) renumber(q.segment[g].reduction[r]);
+      renumber(q.segment[g].combine);
     }
     for (int s = 0; s < q.statistics; ++s) renumber(q.statistic[s]);
+    renumber(q.index);
     Stream& s = q.stream;
     for (short* n : {&s.inner, &s.outer, &s.score, &s.maximum, &s.weight}) renumber(*n);
     for (int i = 0; i < s.sums; ++i) renumber(s.sum[i]);
@@ -73,7 +75,7 @@ template <class P> inline constexpr int kernel_count = Compiled<P>::plan.kernels
 template <class P> constexpr bool contracts_with(int leaf) {
   constexpr auto& plan = Compiled<P>::plan;
   for (int n = 0; n < plan.nodes; ++n)
-    if (plan.node[n].kind == NodeKind::contract && plan.node[plan.node[n].operand[1]].kind == NodeKind::leaf &&
+    if (plan.node[n].kind == NodeKind::contract && (plan.node[plan.node[n].operand[1]].kind == NodeKind::leaf || is_routed(plan.node, n)) &&
         plan.node[plan.node[n].operand[1]].leaf == leaf)
       return true;
   return false;

@@ -12,11 +12,13 @@ struct Node {
   Algebra algebra{};
   short operand[max_operands]{-1, -1, -1, -1};
   short operands = 0;
-  short functor = -1;                   // a record with this functor
-  short leaf = -1;                      // a tensor: below `leaves` an argument of the program, from there on a temporary
-  short version = 0;                    // how many statements had stored to it before
-  short rank = 0;                       // index formulas: of the dimensions of a leaf, of a position, of a stack's axis; an extent's axis
-  short dimension = -1;                 // of a gather: the dimension that operand 0 indexes
+  short functor = -1;  // a record with this functor
+  short leaf = -1;     // a tensor: below `leaves` an argument of the program, from there on a temporary
+  short version = 0;   // how many statements had stored to it before
+  short rank =
+      0;  // index formulas: of the dimensions of a leaf, of a position, of a stack's axis; an extent's axis; of a top_k, along what it
+          // selects from and which it is
+  short dimension = -1;                 // of a gather: the dimension that operand 0 indexes; of a top_k: the axis of what it selects
   short record = -1, environment = -1;  // where a cut is marked; not part of its identity
   short origin = -1;                    // the record it was read from, for those who name it; nor is this
   std::uint16_t versions = 0;           // the statements that had stored to the tensors it reads, one bit each
@@ -25,6 +27,27 @@ struct Node {
   std::uint64_t bits = 0;
   IndexForm at[max_rank]{};
 };
+// a value that needs all elements along the axes that it binds
+constexpr bool is_reduction(const Node& x) { return x.kind == NodeKind::reduce || x.kind == NodeKind::top_k; }
+// its axes without those along which a top_k lays out what it selects
+constexpr Mask rows_of_reduction(const Node& x) { return x.kind == NodeKind::top_k ? x.axes & ~x.at[1].axes() : x.axes; }
+
+// Is contraction c routed: is its right operand read at an index that only rows decide? Then rows are grouped by that index, and each group has a
+// right operand of its own.
+template <class Nodes> constexpr bool is_routed(const Nodes& node, int c) {
+  const Node &x = node[c], &right = node[x.operand[1]];
+  if (x.kind != NodeKind::contract || right.kind != NodeKind::gather) return false;
+  Mask own = 0;
+  for (int d = 0; d < right.rank; ++d) own |= right.at[d].axes();
+  const Mask index = node[right.operand[0]].axes, rows = node[x.operand[0]].axes & ~x.bound;
+  return index != 0 && !(index & x.bound) && !(own & (index | rows));
+}
+// the rows of a contraction: of its left operand, and of the index that routes it
+template <class Nodes> constexpr Mask rows_of_contraction(const Nodes& node, int c) {
+  const Mask left = node[node[c].operand[0]].axes & ~node[c].bound;
+  return is_routed(node, c) ? left | node[node[node[c].operand[1]].operand[0]].axes : left;
+}
+
 constexpr bool same_node(const Node& a, const Node& b) {
   if (a.kind != b.kind || a.functor != b.functor || a.leaf != b.leaf || a.version != b.version || a.operands != b.operands ||
       a.rank != b.rank || a.bits != b.bits || a.bound != b.bound || a.monoid != b.monoid || a.dtype != b.dtype ||
@@ -50,9 +73,9 @@ struct Store {
   const char* reason = "";  // why it is a store of its own
 };
 
-enum class Skeleton : std::uint8_t { map, row, contraction, stream };
+enum class Skeleton : std::uint8_t { map, row, contraction, stream, route };
 constexpr const char* name_of(Skeleton s) {
-  constexpr const char* names[] = {"map", "row", "contraction", "stream"};
+  constexpr const char* names[] = {"map", "row", "contraction", "stream", "route"};
   return names[static_cast<int>(s)];
 }
 
@@ -67,8 +90,9 @@ struct Segment {  // a connected component of contractions and stores, with colu
   short contraction[6]{};
   short contractions = 0;
   short left_of[6]{};  // which left operand each contraction has
-  short reduction[4]{};
+  short reduction[12]{};
   short reductions = 0;
+  short combine = -1;  // of a routed contraction: the sum over some of its rows, in the order of their groups
   short store[8]{};
   short stores = 0;
 };
@@ -95,6 +119,8 @@ struct Kernel {
   short statistic[16]{};  // of a row kernel
   short statistics = 0;
   Stream stream;
+  short index = -1;   // of a routed contraction: the group of a row
+  Mask combined = 0;  // the rows that its segments add up
 };
 
 struct PlanAxis {

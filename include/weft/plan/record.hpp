@@ -18,6 +18,7 @@ enum class NodeKind : std::uint8_t {
   cast,
   gather,
   stack,
+  top_k,
   // the following vanish in the normal form
   select,
   split,
@@ -88,6 +89,7 @@ struct CallRecord {
 struct Statement {
   short target = -1, value = -1;
   short index_axis = -1, index = -1;
+  bool adds = false;  // to what is there
 };
 
 template <int capacity_> struct RecordTable {

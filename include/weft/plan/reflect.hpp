@@ -161,6 +161,11 @@ template <class Table, class Ax, class E, class Index> constexpr void fill(Table
   put_axes(t, r, Ax{});
   reflect_operands<Table, E, Index>(t, r, me);
 }
+template <class Table, class Ax, class Which, class E> constexpr void fill(Table& t, Record& r, int me, TopK<Ax, Which, E>) {
+  r.kind = NodeKind::top_k;
+  put_axes(t, r, Axes<Ax, Which>{});
+  reflect_operands<Table, E>(t, r, me);
+}
 template <class Table, class Ax, class Target, class Index, class E>
 constexpr void fill(Table& t, Record& r, int me, Update<Ax, Target, Index, E>) {
   r.kind = NodeKind::update;
@@ -214,14 +219,22 @@ template <class Table, class Target, class E> constexpr void reflect_statement(T
   t.statement[t.statements++] = s;  // the updates inside E come first
 }
 template <class Table, class Target, class Ax, class Index, class E>
-constexpr void reflect_statement(Table& t, Assign<At<Target, Ax, Index>, E>) {
+constexpr void reflect_indexed(Table& t, At<Target, Ax, Index>, E, bool adds) {
   const int q = t.roots++;
   Statement s;
   s.target = reflect(t, Target{}, -1 - 4 * q, 0);
   s.value = reflect(t, E{}, -2 - 4 * q, 0);
   s.index_axis = t.axis_number(axis_record<Ax>);
   s.index = reflect(t, Index{}, -3 - 4 * q, 0);
+  s.adds = adds;
   t.statement[t.statements++] = s;
+}
+template <class Table, class Target, class Ax, class Index, class E>
+constexpr void reflect_statement(Table& t, Assign<At<Target, Ax, Index>, E>) {
+  reflect_indexed(t, At<Target, Ax, Index>{}, E{}, false);
+}
+template <class Table, class Target, class E> constexpr void reflect_statement(Table& t, AddTo<Target, E>) {
+  reflect_indexed(t, Target{}, E{}, true);
 }
 template <class Table, class... A> constexpr void reflect_statements(Table& t, Program<A...>) { (reflect_statement(t, A{}), ...); }
 

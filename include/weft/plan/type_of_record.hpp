@@ -20,6 +20,7 @@ template <int n, class W, class O, class I, class E> struct child_of<n, Split<W,
 template <int n, class O, class I, class W, class E> struct child_of<n, Merge<O, I, W, E>> { using type = E; };
 template <int n, class From, class To, class E> struct child_of<n, Rename<From, To, E>> { using type = E; };
 template <int n, class Ax, class E, class Index> struct child_of<n, Gather<Ax, E, Index>> : nth_type<n, E, Index> {};
+template <int n, class Ax, class Which, class E> struct child_of<n, TopK<Ax, Which, E>> { using type = E; };
 template <int n, class Ax, class Target, class Index, class E> struct child_of<n, Update<Ax, Target, Index, E>>
     : nth_type<n, E, Index, Target> {};
 template <int n, class M, class... X> struct child_of<n, Call<M, X...>> : nth_type<n, typename Call<M, X...>::body, X...> {};
@@ -37,6 +38,9 @@ struct root_of<0, Program<Assign<At<Target, Ax, Index>, E>, Rest...>> {
   using value = E;
   using index = Index;
 };
+
+template <class Target, class E, class... Rest> struct root_of<0, Program<AddTo<Target, E>, Rest...>>
+    : root_of<0, Program<Assign<Target, E>>> {};
 
 // Where the type of each record is found. A table of its own, because compilers copy a constant as a whole to read a part of it; and no
 // template argument, because nvcc cannot pass one by reference.
