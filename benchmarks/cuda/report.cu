@@ -1,6 +1,6 @@
-// report: runs a norm, a decoder layer and the head of Qwen2.5-0.5B in bf16 once each, on zeros, for benchmarks/cuda_report. Prints for
-// each kernel of their plans the launches that it took, by their numbers, and the bytes that the plan says are the least. `report TOKENS
-// KEYS COUNTERS`
+// report: runs a norm, a decoder layer (in bf16, and with matrices in q4_0) and the head of Qwen2.5-0.5B once each, on zeros, for
+// benchmarks/cuda_report. Prints for each kernel of their plans the launches that it took, by their numbers, the bytes that the plan says
+// are the least, and its operations. `report TOKENS KEYS COUNTERS`
 #include <weft/cuda/executor.cuh>
 #include <weft/models/qwen2.hpp>
 #include <weft/plan/cost.hpp>
@@ -61,8 +61,8 @@ template <class P> void run(const char* name, long tokens, long keys, const char
     cuda::kernel_of<P, k>::type::run(b, workspace.data() + temporary_bytes(b), nullptr);
     cuda::check(cudaDeviceSynchronize(), name);
     constexpr Cost cost = cost_of<P>(k);
-    std::printf("%s\t%d\t%s\t%ld\t%ld\t%ld\t%ld\n", name, k + 1, name_of(Compiled<P>::plan.kernel[k].skeleton), before, launches(counters),
-                cost.read.evaluate(b.extent), cost.written.evaluate(b.extent));
+    std::printf("%s\t%d\t%s\t%ld\t%ld\t%ld\t%ld\t%ld\n", name, k + 1, name_of(Compiled<P>::plan.kernel[k].skeleton), before,
+                launches(counters), cost.read.evaluate(b.extent), cost.written.evaluate(b.extent), cost.flops.evaluate(b.extent));
   });
 }
 
@@ -76,5 +76,6 @@ int main(int count, char** arguments) {
   const long tokens = std::atol(arguments[1]), keys = std::atol(arguments[2]);
   run<NormProgram>("norm", tokens, keys, arguments[3]);
   run<LayerProgram<Qwen2_5_0_5B>>("layer", tokens, keys, arguments[3]);
+  run<LayerProgram<Qwen2_5_0_5B, Stored<q4_0>>>("layer in q4_0", tokens, keys, arguments[3]);
   run<HeadProgram<Qwen2_5_0_5B>>("head", 1, keys, arguments[3]);
 }

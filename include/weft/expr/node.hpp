@@ -19,12 +19,14 @@ template <class E> concept Expr = std::is_base_of_v<ExprBase, E>;
 
 enum class Role : std::uint8_t { input, output, state, parameter };
 
-// formats that the storage policy of the module decides: of the values between layers, of what is multiplied by a matrix
+// formats that the storage policy of the module decides: of the values between layers, of what is multiplied by a matrix, of parameters that are
+// vectors or as small as if they were
 struct Activation {};
 struct Multiplicand {};
+struct VectorFormat {};
 
 // A leaf: a tensor that is bound when the program runs. Dim is an axis, or Axes<...> that the checkpoint stores as one dimension. T is float,
-// bf16, f16, std::int32_t, or void: as the storage policy says.
+// bf16, f16, std::int32_t, one of these, or void: as the storage policy says.
 template <Role role, class Path, class T, class... Dim> struct Leaf : ExprBase {
   static constexpr AxisSet axes = axis_set<Dim...>();
   static constexpr Kind kind = std::is_same_v<T, std::int32_t> ? Kind::integer : Kind::real;

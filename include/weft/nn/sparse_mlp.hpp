@@ -5,9 +5,8 @@
 
 namespace weft {
 
-// Parameters that do not follow the format of the model's matrices: the router and the shared expert's gate are small, and files in blocks keep
-// them in f32.
-template <Name name, class... Dim> using PreciseParam = Leaf<Role::parameter, chars<name>, float, Dim...>;
+// A matrix that is stored as vectors are: files in blocks keep the router in f32.
+template <Name name, class... Dim> using SmallParam = Leaf<Role::parameter, chars<name>, VectorFormat, Dim...>;
 
 template <Name name, class Hidden, long experts, long chosen, long expert_intermediate, long shared_intermediate> struct SparseMlp
     : Module<name> {
@@ -15,11 +14,11 @@ template <Name name, class Hidden, long experts, long chosen, long expert_interm
   using Choice = Tile<name / "choice", chosen>;
   using Inter = Axis<name / "expert_intermediate", expert_intermediate>;
 
-  PreciseParam<"gate.weight", Expert, Hidden> router;
+  SmallParam<"gate.weight", Expert, Hidden> router;
   Param<"experts.#.gate_proj.weight", Expert, Inter, Hidden> gate;
   Param<"experts.#.up_proj.weight", Expert, Inter, Hidden> up;
   Param<"experts.#.down_proj.weight", Expert, Hidden, Inter> down;
-  PreciseParam<"shared_expert_gate.weight", Hidden> shared_gate;
+  Param<"shared_expert_gate.weight", Hidden> shared_gate;
   Use<SwiGlu<"shared_expert", Hidden, shared_intermediate>> shared_expert;
   Input<"norm_topk_prob", float> is_normalised;  // 1: the weights of the chosen experts are made to sum to 1; 0: they stay probabilities
 

@@ -59,11 +59,11 @@ constexpr void fill(Table& t, Record& r, int, Leaf<role, Path, T, Dim...>) {
   DType dtype = here.formats.vector;
   if constexpr (std::is_same_v<T, Activation>)
     dtype = here.formats.activation;
-  else if constexpr (!std::is_void_v<T>)
+  else if constexpr (!std::is_void_v<T> && !std::is_same_v<T, VectorFormat>)
     dtype = dtype_of<T>;
   else if constexpr (role == Role::state)
     dtype = here.formats.cache;
-  else if constexpr (sizeof...(Dim) > 1)
+  else if constexpr (sizeof...(Dim) > 1 && !std::is_same_v<T, VectorFormat>)
     dtype = here.formats.matrix;
   const LeafRecord l = declared<Table, Dim...>(t, role, owned ? here.path / Name(Path::text) : Name(Path::text), dtype);
   r.kind = NodeKind::leaf;
