@@ -8,12 +8,9 @@
 #include <weft/core/quantize.hpp>
 #include <weft/generate/model_dims.hpp>
 #include <weft/io/gguf_names.hpp>
+#include <weft/models/parameters.hpp>
 
-std::string name_of_part(const Parameter& parameter, long part) {
-  std::string name = parameter.name;
-  if (const auto at = name.find('#'); at != name.npos) name.replace(at, 1, std::to_string(part));
-  return name;
-}
+std::string name_of_part(const Parameter& parameter, long part) { return weft::checkpoint_name(parameter.name, part); }
 bool is_router(const Parameter& parameter) { return parameter.name.ends_with(".mlp.gate.weight"); }
 
 bool has_experts(const weft::ModelConfig& c, long layer) { return c.experts && weft::dims_of(c).kinds.of(layer) == 0; }

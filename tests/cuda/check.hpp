@@ -2,11 +2,8 @@
 #pragma once
 #include <doctest/doctest.h>
 
-#include <cmath>
-#include <limits>
-
-#include "../support/interpreter.hpp"
 #include "../support/random_program.hpp"
+#include "../support/stored_error.hpp"
 #include "on_device.hpp"
 
 namespace weft {
@@ -18,24 +15,9 @@ template <class P> void run_on_device(RandomProgram<P>& program, std::size_t shi
 }
 // the largest relative error (norm) of the tensors that a program stores to
 template <class P> double error_on_device(RandomProgram<P>& program, std::size_t shift = 0) {
-  constexpr auto& table = Compiled<P>::table;
   const auto wanted = interpret<P>(program.binding);
   run_on_device(program, shift);
-  double worst = 0;
-  for (int q = 0; q < table.statements; ++q) {
-    const int l = table.record[table.statement[q].target].number;
-    const std::vector<double> got = read_leaf(program.binding, l);
-    double distance = 0, size = 0;
-    for (std::size_t i = 0; i < got.size(); ++i) {
-      const double w = wanted[static_cast<std::size_t>(l)][i];
-      if (std::isnan(got[i]) != std::isnan(w)) return std::numeric_limits<double>::infinity();
-      if (std::isnan(w)) continue;  // both are; a sum with it would hide all others
-      distance += (got[i] - w) * (got[i] - w);
-      size += w * w;
-    }
-    worst = std::max(worst, std::sqrt(distance / std::max(size, 1e-300)));
-  }
-  return worst;
+  return stored_error<P>(program.binding, wanted);
 }
 template <class P>
 double error_on_device(const Extents& extents, std::int32_t first_integer = 0, std::size_t shift = 0, float scale = 0.5f) {

@@ -16,18 +16,6 @@ namespace {
 
 using Model = Qwen2Runtime<64>;
 
-std::vector<std::int32_t> greedy(LanguageModel& model, const Golden& golden, bool graph) {
-  const auto session = model.start({.context = static_cast<long>(golden.prompt.size() + golden.greedy.size()), .graph = graph});
-  std::vector<float> logits(static_cast<std::size_t>(session->vocab()));
-  std::vector<std::int32_t> ids;
-  session->forward(golden.prompt, logits);
-  while (ids.size() < golden.greedy.size()) {
-    ids.push_back(static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
-    session->forward(std::span(&ids.back(), 1), logits);
-  }
-  return ids;
-}
-
 }  // namespace
 
 TEST_CASE("a model from prompt to text") {
@@ -39,9 +27,9 @@ TEST_CASE("a model from prompt to text") {
   const double theirs = relative_error(golden.logits_bf16, golden.logits);
   CHECK(relative_error(logits, golden.logits) <= 2 * theirs);
   CHECK(relative_error(prompt_logits(*device, golden, 7), golden.logits) <= 2 * theirs);
-  const auto ids = greedy(*host, golden, false);
-  CHECK(greedy(*device, golden, false) == ids);
-  CHECK(greedy(*device, golden, true) == ids);
+  const auto ids = greedy_continuation(*host, golden);
+  CHECK(greedy_continuation(*device, golden, false) == ids);
+  CHECK(greedy_continuation(*device, golden) == ids);
 }
 TEST_CASE("the programs of a model of 0.5 billion parameters in bf16") {
   using Format = Stored<bf16>;

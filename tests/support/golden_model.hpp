@@ -25,8 +25,8 @@ inline std::vector<float> prompt_logits(LanguageModel& model, const Golden& gold
   return logits;
 }
 
-inline std::vector<std::int32_t> greedy_continuation(LanguageModel& model, const Golden& golden) {
-  const auto session = model.start({.context = static_cast<long>(golden.prompt.size() + golden.greedy.size())});
+inline std::vector<std::int32_t> greedy_continuation(LanguageModel& model, const Golden& golden, bool graph = true) {
+  const auto session = model.start({.context = static_cast<long>(golden.prompt.size() + golden.greedy.size()), .graph = graph});
   std::vector<float> logits(static_cast<std::size_t>(session->vocab()));
   std::vector<std::int32_t> ids;
   session->forward(golden.prompt, logits);

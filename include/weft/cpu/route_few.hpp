@@ -57,7 +57,7 @@ template <class P, int k> struct RouteOfFewRows {
     return mine;
   }
 
-  static void run(const Binding<P>& b, Worker& worker, Layout& w) {
+  static void run(const Binding<P>& b, Worker& worker, Layout& w, const Index<P>&) {  // what an index groups has no batches
     const long count = count_of<P, Facts::rows>(b), chunks = Facts::template all_chunks<Width>(b);
     Facts::sort(b, 0, count, w.groups);  // every thread for itself, as the rows: no barrier, and they are in its own cache
     const void* left[most_rows];

@@ -76,7 +76,7 @@ template <class P, int k> struct RouteOfManyRows {
     return w;
   }
 
-  static void run(const Binding<P>& b, Worker& worker, Layout& w) {
+  static void run(const Binding<P>& b, Worker& worker, Layout& w, const Index<P>&) {  // what an index groups has no batches
     const long outputs = count_of<P, Facts::outputs>(b), added = count_of<P, Facts::combined>(b), block = block_of_outputs(b);
     for (long first = 0; first < outputs; first += block) {
       const long count = std::min(block, outputs - first);

@@ -37,7 +37,8 @@ struct LoadSettings {
   int threads = 0;       // for conversions; 0: as many as the machine has
   bool panels = true;    // matrices in blocks that are multiplied are put into panels; false where an executor cannot read them
   std::optional<HugePages> huge_pages = {};  // for what stays in a file; nothing: as WEFT_HUGE_PAGES says
-  // Bytes of memory; nothing: what is available. No more than three quarters are taken for what could as well be read from the file.
+  // Bytes of memory; nothing: what is available. No more than three quarters are taken for what could as well be read from the file, and a
+  // checkpoint that is larger is not read in advance: its pages come when they are used, those of parts that nobody chooses never.
   std::optional<std::uint64_t> memory = {};
   // parameters that are zero and not in the checkpoint, by their paths in the type: a decoder without biases is one whose biases are zero
   std::vector<std::string> zeros = {};
@@ -116,10 +117,7 @@ class Weights {
       : source_(std::move(source)), table_(table), settings_(settings) {
     const std::vector<Wanted> wanted = find_all(tie);
     misfits_.refuse(source_.path().string());
-    for (const auto* file : source_.files()) {
-      file->check_length();
-      file->will_need();
-    }
+    for (const auto* file : source_.files()) file->check_length();
     std::uint64_t done = 0, total = 0;
     std::map<const StoredTensor*, Use> uses;  // two parameters may read one tensor
     std::size_t own = 0;
@@ -134,6 +132,9 @@ class Weights {
       use.contracted = use.contracted || w.row->contracted;
     }
     const std::uint64_t room = (settings.memory ? *settings.memory : available_memory()) / 4 * 3;
+    const bool is_read_ahead = total <= room;
+    if (is_read_ahead)
+      for (const auto* file : source_.files()) file->will_need();
     const std::uint64_t in_panels = bytes_for_panels(uses);
     if (in_panels > room) settings_.panels = false;
     copies_vectors_ = settings_.panels && in_panels > 0;
@@ -165,9 +166,10 @@ class Weights {
       done += w.tensor->data.size();
       if (progress) progress(done, total);
     }
-    in_place.bring(threads(), [&](double share) {
-      if (progress) progress(done + static_cast<std::uint64_t>(share * static_cast<double>(total - done)), total);
-    });
+    if (is_read_ahead)
+      in_place.bring(threads(), [&](double share) {
+        if (progress) progress(done + static_cast<std::uint64_t>(share * static_cast<double>(total - done)), total);
+      });
     if (progress) progress(total, total);
     threads_.reset();
   }

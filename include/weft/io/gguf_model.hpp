@@ -147,10 +147,10 @@ class GgufConfigReader {
   }
 
   void refuse_what_weft_lacks() const {
-    for (const char* name : {"attention.sliding_window", "expert_count"})
-      if (name == std::string_view("expert_count") && config_.experts)
-        continue;
-      else if (const auto stated = optional_integer(name, 0); stated.value_or(0) != 0)
+    std::vector<const char*> counts = {"attention.sliding_window"};
+    if (!config_.experts) counts.push_back("expert_count");
+    for (const char* name : counts)
+      if (const auto stated = optional_integer(name, 0); stated.value_or(0) != 0)
         refuse(key(name), "0: it is not supported", std::to_string(*stated));
     for (const char* name : {"attention.clamp_kqv", "attention.max_alibi_bias", "attention.scale", "logit_scale", "embedding_scale",
                              "residual_scale", "final_logit_softcapping", "attn_logit_softcapping"})

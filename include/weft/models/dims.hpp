@@ -8,7 +8,7 @@
 namespace weft {
 
 // Which layers of a model with experts have none, as Qwen2MoeConfig says it: layer l has experts if l + 1 is a multiple of `step` and l is not in the
-// list. Kind 0 is the layer of which a model has most; kind 1, if there is one, the other.
+// list. Kind 0 are those with experts (in a dense model: all), kind 1 the others.
 struct LayerKinds {
   static constexpr long most_listed = 256;  // layers that a list can name
   long step = 1;
