@@ -30,11 +30,13 @@ void run(CLI::App& app, const char* program, std::string size_list, std::string 
   if (!has("--benchmark_min_time")) rest.insert(rest.begin(), "--benchmark_min_time=0.2");
   std::vector<std::string> known_sizes, known_formats = {"bf16", "f32"};
   for (const Size& s : sizes) known_sizes.push_back(s.name);
+  for (const ExpertSize& s : expert_sizes) known_sizes.push_back(s.name);
   for (const weft::DType f : block_formats) known_formats.push_back(name_of(f));
   const Selection selection{chosen("--sizes", size_list, known_sizes), chosen("--formats", format_list, known_formats)};
   add_bf16_layers(selection);
   add_f32_layers(selection);
   add_block_layers(selection);
+  add_expert_layers(selection);
   add_skeletons(selection);
 
   std::vector<char*> arguments = {const_cast<char*>(program)};
@@ -63,7 +65,7 @@ int main(int argc, char** argv) {
   CLI::App app("Times single layers and skeletons; options of Google Benchmark work, too.");
   app.allow_extras();
   std::string size_list, format_list;
-  app.add_option("--sizes", size_list, "0.5B,1.5B,3B,7B,14B,32B,72B or all [0.5B; with a filter all]");
+  app.add_option("--sizes", size_list, "0.5B,1.5B,3B,7B,14B,32B,72B, with experts A2.7B,57B-A14B, or all [0.5B; with a filter all]");
   app.add_option("--formats", format_list, "of weights: bf16, f32, q8_0 ... [bf16,q8_0,q4_0; with a filter all]");
   app.add_option("--threads", threads_wanted, "0: as many as the machine has")->check(CLI::NonNegativeNumber);
   CLI11_PARSE(app, argc, argv);

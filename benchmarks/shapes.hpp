@@ -1,6 +1,7 @@
 // shapes: the sizes and formats that are measured, and who measures them, in one place.
 #pragma once
 #include <weft/models/qwen2.hpp>
+#include <weft/models/qwen2_moe.hpp>
 
 #include <string>
 #include <vector>
@@ -13,6 +14,11 @@ struct Size {
 };
 inline constexpr Size sizes[] = {{"0.5B", qwen2::b0_5}, {"1.5B", qwen2::b1_5}, {"3B", qwen2::b3},  {"7B", qwen2::b7},
                                  {"14B", qwen2::b14},   {"32B", qwen2::b32},   {"72B", qwen2::b72}};
+struct ExpertSize {
+  const char* name;
+  Qwen2MoeDims dims;
+};
+inline constexpr ExpertSize expert_sizes[] = {{"A2.7B", qwen2_moe::a2_7b}, {"57B-A14B", qwen2_moe::a14b}};
 inline constexpr DType block_formats[] = {DType::q8_0, DType::q4_0, DType::q4_1, DType::q5_0,
                                           DType::q5_1, DType::q4_k, DType::q5_k, DType::q6_k};
 
@@ -37,6 +43,7 @@ struct Selection {
 void add_bf16_layers(const Selection&);
 void add_f32_layers(const Selection&);
 void add_block_layers(const Selection&);
+void add_expert_layers(const Selection&);
 void add_skeletons(const Selection&);
 
 }  // namespace weft::benchmarks

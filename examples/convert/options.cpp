@@ -33,9 +33,13 @@ Parsed<Options> parse_options(int argc, char** argv) {
       ->type_name("FORMAT")
       ->check(CLI::Validator([](std::string& name) { return format_named(name) ? "" : "expected a format, and no mix"; }, ""));
   auto* random =
-      app.add_option("--random", o.random, "make a model of this size with random weights: " + names_of_sizes())
-          ->type_name("SIZE")
-          ->check(CLI::Validator([](std::string& name) { return dims_of_size(name) ? "" : "expected one of " + names_of_sizes(); }, ""));
+      app.add_option("--random", o.random, "make a model with random weights, of this size or as a config.json says: " + names_of_sizes())
+          ->type_name("SIZE|CONFIG.json")
+          ->check(CLI::Validator(
+              [](std::string& name) {
+                return names_config_file(name) || dims_of_size(name) ? "" : "expected a config.json or one of " + names_of_sizes();
+              },
+              ""));
   app.add_option("--layers", o.layers, "make so many layers only")->check(CLI::Range(1, 65536))->needs(random);
   app.add_option("--seed", o.seed, "of the random weights [0]")->needs(random);
   app.add_option("--threads", o.threads, "threads to compute with [all]")->check(CLI::Range(1, 4096));

@@ -11,7 +11,7 @@
 
 struct Options {
   std::optional<std::filesystem::path> input;  // a model's directory, a .safetensors file in one, or a .gguf file; or
-  std::optional<std::string> random;           // the size of a model with random weights, and
+  std::optional<std::string> random;           // the size of a model with random weights, or its config.json, and
   std::optional<long> layers;                  // how many of its layers
   std::uint64_t seed = 0;
 

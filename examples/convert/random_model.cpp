@@ -4,6 +4,7 @@
 #include <memory>
 
 #include <weft/generate/model_dims.hpp>
+#include <weft/io/config.hpp>
 #include <weft/models/llama.hpp>
 #include <weft/models/qwen2.hpp>
 #include <weft/models/qwen2_moe.hpp>
@@ -77,24 +78,39 @@ std::string names_of_sizes() {
   return names;
 }
 
-Model random_model(std::string_view name, std::optional<long> layers, std::uint64_t seed) {
-  const Size& size = *size_named(name);
-  Model model;
-  model.name = "random-" + std::string(name);
-  model.format = weft::DType::bf16;
-  auto& c = model.config;
-  c = weft::qwen2_config_of(size.dims);
+namespace {
+
+weft::ModelConfig config_of(const Size& size) {
+  auto c = weft::qwen2_config_of(size.dims);
   c.max_positions = size.max_positions;
-  c.layers = layers.value_or(c.layers);
-  c.window.resize(static_cast<std::size_t>(c.layers));
-  const bool is_qwen = size.model_type == c.model_type;
-  if (!is_qwen) {
+  if (size.model_type == "llama") {
     c.model_type = size.model_type;
     c.rms_norm_eps = 1e-5;
     c.rope_theta = 1e4;
     c.qkv_bias = false;
   }
-  c.eos = {is_qwen ? 151643 : static_cast<std::int32_t>(c.vocab - 1)};
+  c.eos = {size.model_type == "llama" ? static_cast<std::int32_t>(c.vocab - 1) : 151643};
+  return c;
+}
+
+}  // namespace
+
+bool names_config_file(std::string_view size) { return size.ends_with(".json"); }
+
+Model random_model(const std::string& size, std::optional<long> layers, std::uint64_t seed) {
+  Model model;
+  model.format = weft::DType::bf16;
+  auto& c = model.config;
+  if (names_config_file(size)) {
+    c = weft::read_model_config(size);
+    model.name = "random";
+    if (c.eos.empty()) c.eos = {static_cast<std::int32_t>(c.vocab - 1)};
+  } else {
+    c = config_of(*size_named(size));
+    model.name = "random-" + size;
+  }
+  c.layers = layers.value_or(c.layers);
+  c.window.resize(static_cast<std::size_t>(c.layers), c.window.empty() ? 0 : c.window.back());
   c.dtype = "bfloat16";
   model.generation.eos = c.eos;
   model.parameters = parameters_of(c, !c.tied);

@@ -281,6 +281,19 @@ TEST_CASE("random weights depend on the seed and on nothing else") {
   CHECK(std::sqrt(squares / n) == doctest::Approx(0.02).epsilon(0.02));
 }
 
+TEST_CASE("a config.json is enough for a model with random weights") {
+  const TemporaryDirectory directory;
+  convert_well({"--random", golden + "experts/config.json", (directory / "model.gguf").string(), "--to", "f32"});
+  const auto files = ModelFiles::open(directory / "model.gguf");
+  CHECK(files.config().model_type == "qwen2_moe");
+  CHECK(files.config().experts->experts == 60);
+  CHECK(files.config().layers == 2);
+  CHECK(files.tensors().find("model.layers.1.mlp.experts.#.down_proj.weight")->shape == std::vector<std::uint64_t>{60, 64, 8});
+  const auto missing_file = refused({"--random", (directory / "config.json").string(), (directory / "other").string()}, 1);
+  CHECK(missing(missing_file, {"config.json", "cannot open"}) == "");
+  CHECK(!std::filesystem::exists(directory / "other"));
+}
+
 TEST_CASE("what cannot be converted is refused, and nothing is left behind") {
   const TemporaryDirectory directory;
   const auto file = (directory / "model.gguf").string(), other = (directory / "other").string();
