@@ -3,6 +3,8 @@
 #pragma once
 #include <benchmark/benchmark.h>
 #include <weft/cpu/profile_report.hpp>
+#include <weft/generate/interleave.hpp>
+#include <weft/models/parameters.hpp>
 
 #include <algorithm>
 #include <map>
@@ -44,7 +46,9 @@ template <class P> class Arguments {
       const DType format = table.leaf[l].dtype == DType::any_block ? blocks : table.leaf[l].dtype;
       memory_.emplace_back(static_cast<std::size_t>(bytes_for(format, elements(binding, l))));
       fill(l, format, first_position);
-      bind_dense(binding, l, memory_.back().data(), format);
+      const RowLayout layout = layout_of(l, format);
+      bind_dense(binding, l, memory_.back().data(), format, layout);
+      if (layout == RowLayout::panels) interleave(l, format);
     }
   }
   static double bytes(const Extents& extents, DType blocks) {
@@ -61,6 +65,22 @@ template <class P> class Arguments {
     long n = 1;
     for (int d = 0; d < table.leaf[leaf].axes; ++d) n *= b.extent[table.leaf[leaf].axis[d]];
     return n;
+  }
+  // as the loader of models has them
+  RowLayout layout_of(int leaf, DType format) const {
+    const auto& l = table.leaf[leaf];
+    if (!is_block(format) || !contracts_with<P>(leaf) || stores_to<P>(leaf) || l.axes < 2) return RowLayout::plain;
+    const long first = only_gathers_from<P>(leaf) ? 1 : 0;
+    long rows = 1;
+    for (int d = static_cast<int>(first); d + 1 < l.axes; ++d) rows *= binding.extent[l.axis[d]];
+    return rows % panel_rows == 0 ? RowLayout::panels : RowLayout::plain;
+  }
+  void interleave(int leaf, DType format) {
+    Memory& m = memory_.back();
+    const long row = binding.view[leaf].panel_row, row_bytes = bytes_for(format, row);
+    interleave_rows(
+        format, [&](long r) { return m.data() + r * row_bytes; }, elements(binding, leaf) / row, row_bytes, m.data(),
+        machine().executor.pool());
   }
   void fill(int leaf, DType format, long first_position) {
     Memory& m = memory_.back();
