@@ -316,7 +316,9 @@ TEST_CASE("rows are quantised as documented") {
         close = close && std::fabs(scale * digit - x[to_size(i)]) <= (0.5 + 0x1p-15) * std::max(m / 127., 0x1p-99);
       }
       as_documented = as_documented && group.scaled_sum == scale * static_cast<float>(sums[0] + sums[1]) &&
-                      group.minus_sum == -(sums[0] + sums[1]) && group.minus_low_sum == -sums[0] && group.minus_high_sum == -sums[1];
+                      group.minus_8_sums == -8 * (sums[0] + sums[1]) && group.minus_16_sums == -16 * (sums[0] + sums[1]) &&
+                      group.minus_128_sums == -128 * (sums[0] + sums[1]) && group.minus_32_low_sums == -32 * sums[0] &&
+                      group.minus_32_high_sums == -32 * sums[1];
     }
     CHECK(as_documented);
     CHECK(close);

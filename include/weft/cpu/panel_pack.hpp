@@ -99,12 +99,20 @@ template <> struct MicroKernel<digits> {
     const char* next = static_cast<const char*>(ahead.first);
     for (long first_block = 0; first_block < k / size; first_block += blocks, next += ahead_step) {
       for (long at = 0; at < ahead_step; at += 64) __builtin_prefetch(next + at, 0, 2);
+      const long count = std::min(blocks, k / size - first_block);
+      const bool goes_on = accumulate || first_block > 0;
+      const DigitGroup* group = left + first_block * (size / DigitGroup::elements) * rows;
+      const auto panel = [&](int p) { return header.panel[p] + first_block * Panel<Block>::record; };
+      int done = 0;  // rows
+      if constexpr (multiplies_two_panels)
+        if (header.columns == cols)
+          for (constexpr int R = rows_times_two_panels; n - done > 4; done += R)
+            panel_products_of_two<Block, R>(group + done, rows, panel(0), panel(1), count, c + done * ldc, ldc, goes_on);
       for (int p = 0; p * panel_rows < header.columns; ++p)
-        in_groups_of_rows(n, [&](int first, auto R) {
-          panel_products<Block, R>(left + first_block * (size / DigitGroup::elements) * rows + first, rows,
-                                   header.panel[p] + first_block * Panel<Block>::record, header.column[p],
-                                   std::min(header.columns - p * panel_rows, panel_rows), std::min(blocks, k / size - first_block),
-                                   c + first * ldc + p * panel_rows, ldc, accumulate || first_block > 0);
+        in_groups_of_rows(n - done, [&](int first, auto R) {
+          panel_products<Block, R>(group + done + first, rows, panel(p), header.column[p],
+                                   std::min(header.columns - p * panel_rows, panel_rows), count, c + (done + first) * ldc + p * panel_rows,
+                                   ldc, goes_on);
         });
     }
   }

@@ -15,8 +15,9 @@ struct digits {};
 struct DigitGroup {
   static constexpr long elements = 32;
   std::int8_t digit[elements];
-  float scale, scaled_sum;                                // scaled_sum: scale * the sum of the digits
-  std::int32_t minus_sum, minus_low_sum, minus_high_sum;  // that sum; of the first 16 digits; of the others
+  float scale, scaled_sum;  // scaled_sum: scale * the sum of the digits
+  // minus the sum of the digits, times 8, 16 and 128; of the first 16, of the others, times 32: what a digit that stands for 0 contributes
+  std::int32_t minus_8_sums, minus_16_sums, minus_128_sums, minus_32_low_sums, minus_32_high_sums;
 };
 
 namespace detail {
@@ -93,9 +94,12 @@ inline void quantize_row_digits(const float* row, long k, DigitGroup* out, long 
       std::memcpy(out->digit, q.digit[g], sizeof out->digit);
       out->scale = q.scale[g];
       out->scaled_sum = q.sum[g];
-      out->minus_low_sum = -static_cast<std::int32_t>(q.low[g]);
-      out->minus_high_sum = -static_cast<std::int32_t>(q.high[g]);
-      out->minus_sum = out->minus_low_sum + out->minus_high_sum;
+      const auto low = static_cast<std::int32_t>(q.low[g]), high = static_cast<std::int32_t>(q.high[g]);
+      out->minus_8_sums = -8 * (low + high);
+      out->minus_16_sums = -16 * (low + high);
+      out->minus_128_sums = -128 * (low + high);
+      out->minus_32_low_sums = -32 * low;
+      out->minus_32_high_sums = -32 * high;
     }
   });
 }
