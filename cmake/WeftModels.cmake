@@ -1,30 +1,42 @@
 # Model types whose kernels become part of a program, in several source files, so that they compile side by side.
 #
-#   weft_add_models(<target> [<model>...] [CACHES <format>:<cache>...] [EXPERTS <head_dim>:<experts>:<chosen>...])
+#   weft_add_models(<target> [<model>...] [CACHES <format>:<cache>...] [EXPERTS <head_dim>:<experts>:<chosen>[:<format>]...])
 #
 # gives <target> the function `std::vector<weft::CompiledModel> compiled_models()` of <weft_models.hpp>. It offers each <model> with all
-# sizes in its type, and every composition with run-time sizes. A <model> is qwen2.5-0.5b, qwen2-7b, ... and is compiled for bf16, or for
-# the format that follows a colon: qwen2.5-0.5b:f32. Keys and values are kept in bf16, or in f32 beside weights in f32; a model keeps them in
-# another format that follows a second colon (qwen2.5-0.5b:bf16:q8_0), the compositions with run-time sizes of a <format> also in each
-# <cache> that CACHES names for it (blocks:q8_0). Models with experts are compiled where EXPERTS says how many there are and how many of them a token
-# passes through (128:60:4 is Qwen1.5-MoE-A2.7B).
+# sizes in its type, and every composition with run-time sizes. A <model> is qwen2.5-0.5b, qwen2-7b, qwen1.5-moe-a2.7b, ... and is compiled
+# for bf16, or for the format that follows a colon: qwen2.5-0.5b:f32. Keys and values are kept in bf16, or in f32 beside weights in f32; a
+# model keeps them in another format that follows a second colon (qwen2.5-0.5b:bf16:q8_0), the compositions with run-time sizes of a <format>
+# also in each <cache> that CACHES names for it (blocks:q8_0). Models with experts are compiled where EXPERTS says how many there are and how
+# many of them a token passes through (128:60:4 is Qwen1.5-MoE-A2.7B), for all formats of weights or for one (128:60:4:blocks).
 set(weft_models_directory "${CMAKE_CURRENT_LIST_DIR}")
 
 function(weft_add_models target)
   cmake_parse_arguments(PARSE_ARGV 1 argument "" "" "CACHES;EXPERTS")
   set(entries)
   foreach(model IN LISTS argument_UNPARSED_ARGUMENTS)
-    if(NOT model MATCHES "^qwen(2|2\\.5)-([0-9.]+)b(:(bf16|f32|blocks)(:(f32|bf16|f16|q8_0))?)?$")
-      message(FATAL_ERROR "'${model}' is no model of weft: expected a name such as qwen2.5-0.5b, qwen2-7b, qwen2.5-7b:f32 or "
-        "qwen2.5-7b:bf16:q8_0")
+    set(suffix "(:(bf16|f32|blocks)(:(f32|bf16|f16|q8_0))?)?$")
+    set(header qwen2)
+    if(model MATCHES "^qwen(2|2\\.5)-([0-9.]+)b${suffix}")
+      string(REPLACE "." "_" type "Qwen${CMAKE_MATCH_1}_${CMAKE_MATCH_2}B")
+      set(format ${CMAKE_MATCH_4})
+      set(cache ${CMAKE_MATCH_6})
+    elseif(model MATCHES "^(qwen2-57b-a14b|qwen1\\.5-moe-a2\\.7b)${suffix}")
+      set(header qwen2_moe)
+      set(format ${CMAKE_MATCH_3})
+      set(cache ${CMAKE_MATCH_5})
+      if(CMAKE_MATCH_1 STREQUAL "qwen2-57b-a14b")
+        set(type Qwen2_57B_A14B)
+      else()
+        set(type Qwen1_5_MoE_A2_7B)
+      endif()
+    else()
+      message(FATAL_ERROR "'${model}' is no model of weft: expected a name such as qwen2.5-0.5b, qwen2-7b, qwen1.5-moe-a2.7b, qwen2-57b-a14b, "
+        "qwen2.5-7b:f32 or qwen2.5-7b:bf16:q8_0")
     endif()
-    string(REPLACE "." "_" type "Qwen${CMAKE_MATCH_1}_${CMAKE_MATCH_2}B")
-    set(format ${CMAKE_MATCH_4})
-    set(cache ${CMAKE_MATCH_6})
     if(NOT format)
       set(format bf16)
     endif()
-    list(APPEND entries "${type}|qwen2|${format}|${cache}")
+    list(APPEND entries "${type}|${header}|${format}|${cache}")
   endforeach()
   set(combinations bf16: f32: blocks:)
   foreach(cache IN LISTS argument_CACHES)
@@ -42,10 +54,15 @@ function(weft_add_models target)
     endforeach()
   endforeach()
   foreach(experts IN LISTS argument_EXPERTS)
-    if(NOT experts MATCHES "^([0-9]+):([0-9]+):([0-9]+)$")
-      message(FATAL_ERROR "'${experts}' says nothing of experts: expected head_dim, experts and how many of them are chosen, such as 128:60:4")
+    if(NOT experts MATCHES "^([0-9]+):([0-9]+):([0-9]+)(:(bf16|f32|blocks))?$")
+      message(FATAL_ERROR "'${experts}' says nothing of experts: expected head_dim, experts and how many of them are chosen, such as 128:60:4 or "
+        "128:60:4:bf16")
     endif()
-    foreach(format IN ITEMS bf16 f32 blocks)
+    set(formats bf16 f32 blocks)
+    if(CMAKE_MATCH_5)
+      set(formats ${CMAKE_MATCH_5})
+    endif()
+    foreach(format IN LISTS formats)
       list(APPEND entries "Qwen2MoeRuntime<${CMAKE_MATCH_1}, ${CMAKE_MATCH_2}, ${CMAKE_MATCH_3}>|qwen2_moe|${format}|")
     endforeach()
   endforeach()

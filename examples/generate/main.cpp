@@ -90,10 +90,13 @@ void run(const Options& options) {
   auto files = weft::ModelFiles::open(options.model);
   const auto& config = files.config();
   const auto& defaults = files.generation();
-  if (options.experts) return show(config.experts ? weft::experts_entry(weft::dims_of(config)) + "\n" : "");
-  for (const auto& warning : files.warnings()) std::cerr << "generate: warning: " << warning << "\n";
   const weft::DType wanted = options.dtype.value_or(files.format());
   const weft::DType format = weft::is_block(wanted) ? weft::DType::any_block : wanted;
+  if (options.experts) {
+    const char* compiled_for = format == weft::DType::any_block ? "blocks" : weft::name_of(format);
+    return show(config.experts ? weft::experts_entry(weft::dims_of(config)) + ":" + compiled_for + "\n" : "");
+  }
+  for (const auto& warning : files.warnings()) std::cerr << "generate: warning: " << warning << "\n";
   const bool in_words = options.describe || options.explain;  // which are the same for all devices
   const auto compiled = options.on_cuda && !in_words ? cuda_models() : compiled_models();
   const auto& type = weft::choose_model(compiled, config, format, options.cache);
@@ -116,11 +119,13 @@ void run(const Options& options) {
   const auto model = weft::load_model(type, config, files.take_tensors(), options.threads, progress_bar(), wanted);
   for (const auto& warning : model->weights().warnings()) std::cerr << "generate: warning: " << warning << "\n";
   if (options.profile) return print_profile(*model, prompt, context);
-  const auto session = model->start({.context = context});
+  weft::RoutingCounts routing;
+  const auto session = model->start({.context = context, .routing = options.stats ? &routing : nullptr});
   std::vector<float> logits(static_cast<std::size_t>(config.vocab));
   weft::Sampler sampler(settings, logits.size());
   TextStream text(text_of_ids, options.stop);
   Report report;
+  if (options.stats) report.routing = &routing;
   report.model = type.type_text();
   report.format = model->weights().format_text();
   report.cache = weft::name_of(type.cache);

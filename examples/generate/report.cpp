@@ -23,7 +23,7 @@ long peak_memory_bytes() {
 }
 
 std::string json_of(const Report& report) {
-  const nlohmann::ordered_json json = {
+  nlohmann::ordered_json json = {
       {"text", report.text},
       {"ids", report.ids},
       {"prompt_ids", report.prompt_ids},
@@ -37,6 +37,16 @@ std::string json_of(const Report& report) {
       {"cache_bytes", report.cache_bytes},
       {"peak_memory_bytes", peak_memory_bytes()},
   };
+  if (report.routing) {
+    auto& layers = json["routing"] = nlohmann::ordered_json::array();
+    for (const auto& layer : report.routing->layers())
+      layers.push_back({{"layer", layer.number},
+                        {"experts", layer.count.size()},
+                        {"experts_per_token", layer.each},
+                        {"tokens", layer.tokens()},
+                        {"entropy", layer.entropy()},
+                        {"counts", layer.count}});
+  }
   return json.dump();
 }
 
@@ -50,6 +60,29 @@ template <class... T> std::string print(const char* format, T... values) {
 std::string speed(const char* what, long tokens, double seconds) {
   return print("%-12s %ld tokens in %.3f s", what, tokens, seconds) +
          (seconds > 0 ? print(", %.1f tokens/s\n", static_cast<double>(tokens) / seconds) : "\n");
+}
+
+// A column for each expert, as high as its share beside the largest of the layer; nothing for one that nobody chose.
+std::string histogram_of(const weft::RoutingCounts::Layer& layer) {
+  constexpr const char* bar[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+  const long most = layer.count[layer.busiest()];
+  std::string text;
+  for (const long n : layer.count) text += bar[most > 0 ? (8 * n + most - 1) / most : 0];
+  return text;
+}
+std::string routing_text(const weft::RoutingCounts& routing) {
+  if (routing.layers().empty()) return "routing      none: the model is dense, every token passes through all of it\n";
+  const auto& first = routing.layers().front();
+  std::string text = print("routing      each token through %ld of %zu experts, in %zu layers; ", first.each, first.count.size(),
+                           routing.layers().size()) +
+                     print("entropy of the shares at most %.3f\n", first.largest_entropy());
+  text += "  layer   tokens  entropy  never chosen    most chosen   least chosen   share of each expert\n";
+  for (const auto& layer : routing.layers()) {
+    const auto extreme = [&](std::size_t expert) { return print("%4zu %7.2f %%", expert, 100 * layer.share(expert)); };
+    text += print("  %5ld %8ld %8.3f %13ld", layer.number, layer.tokens(), layer.entropy(), layer.never_chosen()) + "  " +
+            extreme(layer.busiest()) + "  " + extreme(layer.idlest()) + "  |" + histogram_of(layer) + "|\n";
+  }
+  return text;
 }
 
 }  // namespace
@@ -70,6 +103,7 @@ std::string statistics_of(const Report& report) {
   const auto mebibytes = [](long bytes) { return static_cast<double>(bytes) / (1 << 20); };
   text += print("peak memory  %.1f MiB; weights %.1f, keys and values %.1f\n", mebibytes(peak_memory_bytes()),
                 mebibytes(report.weight_bytes), mebibytes(report.cache_bytes));
+  if (report.routing) text += routing_text(*report.routing);
   return text;
 }
 

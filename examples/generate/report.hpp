@@ -6,6 +6,7 @@
 
 #include <weft/generate/generate.hpp>
 #include <weft/generate/language_model.hpp>
+#include <weft/generate/routing.hpp>
 
 struct Report {
   std::string model, format, cache, device, instruction_set;  // no device: the CPU
@@ -20,7 +21,8 @@ struct Report {
   std::vector<std::int32_t> ids, prompt_ids;
   weft::FinishReason finish_reason = weft::FinishReason::length;
   double load_seconds = 0, prefill_seconds = 0, decode_seconds = 0;
-  long prefill_tokens = 0, decode_tokens = 0;  // that went through the model: the prompt's together, generated ones one by one
+  const weft::RoutingCounts* routing = nullptr;  // nullptr: nobody asked
+  long prefill_tokens = 0, decode_tokens = 0;    // that went through the model: the prompt's together, generated ones one by one
 };
 
 // of all parameters as they are stored; a head that shares the embedding's memory counts once

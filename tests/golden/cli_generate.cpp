@@ -2,63 +2,24 @@
 #include <doctest/doctest.h>
 
 #include "../support/golden.hpp"
-#include "../unit/io_files.hpp"
+#include "../support/run_program.hpp"
 
 #include <algorithm>
 #include <bit>
-#include <csignal>
-#include <iostream>
-#include <nlohmann/json.hpp>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <cmath>
+#include <numeric>
+#include <span>
 #include <weft/io/safetensors.hpp>
 #include <weft/text/tokenizer.hpp>
 
 using weft::test::Golden;
+using weft::test::Outcome;
+using weft::test::run;
 
 namespace {
 
-struct Outcome {
-  int status = -1;
-  std::string out, err;
-
-  // standard output before its last line, and that line as JSON
-  std::string before_json() const {
-    const auto at = out.rfind('\n', out.size() - 2);
-    return at == out.npos ? "" : out.substr(0, at + 1);
-  }
-  nlohmann::json json() const { return nlohmann::json::parse(out.substr(before_json().size())); }
-};
-
-// runs the generator with these arguments; standard input is `input`; may be interrupted as by Ctrl-C once it has begun to write
 Outcome generate(std::vector<std::string> arguments, const std::string& input = "", bool is_interrupted = false) {
-  const TemporaryDirectory directory;
-  const auto in = directory.write("in", input), out = directory.write("out", ""), err = directory.write("err", "");
-  std::cout.flush();
-  std::fflush(nullptr);  // what is still buffered would be printed by the child too
-  const pid_t child = ::fork();
-  if (child == 0) {
-    const auto open = [](const std::filesystem::path& path, const char* mode, std::FILE* stream) {
-      if (!std::freopen(path.c_str(), mode, stream)) ::_exit(126);
-    };
-    open(in, "r", stdin);
-    open(out, "w", stdout);
-    open(err, "w", stderr);
-    std::vector<char*> argv = {const_cast<char*>("generate")};
-    for (auto& a : arguments) argv.push_back(a.data());
-    argv.push_back(nullptr);
-    ::execv(WEFT_GENERATOR, argv.data());
-    ::_exit(127);
-  }
-  int status = 0;
-  bool has_ended = false;
-  while (is_interrupted && !has_ended && std::filesystem::file_size(out) == 0) {
-    ::usleep(1000);
-    has_ended = ::waitpid(child, &status, WNOHANG) == child;
-  }
-  if (is_interrupted && !has_ended) ::kill(child, SIGINT);
-  if (!has_ended) ::waitpid(child, &status, 0);
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, content_of(out), content_of(err)};
+  return run(WEFT_GENERATOR, std::move(arguments), input, is_interrupted);
 }
 
 std::string list_of(const std::vector<std::int32_t>& ids) {
@@ -90,6 +51,17 @@ struct Copy {
     const auto at = text.find(from);
     REQUIRE(at != text.npos);
     directory.write(file, text.replace(at, from.size(), to));
+  }
+  // the first element of a tensor of model.safetensors
+  void put_nan(std::string_view name, std::span<const std::byte> nan) const {
+    const auto path = directory / "model.safetensors";
+    std::ptrdiff_t at = 0;
+    {
+      const auto file = weft::SafetensorsFile::open(path);
+      at = file.find(name)->data.data() - file.file().bytes().data();
+    }
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(at).write(reinterpret_cast<const char*>(nan.data()), static_cast<std::streamsize>(nan.size()));
   }
   std::string path() const { return directory.path().string(); }
 };
@@ -170,6 +142,89 @@ TEST_CASE("keys and values in 8 bits beside weights in blocks") {
   CHECK(outcome.json()["text"].get<std::string>().ends_with("x = 2"));
   CHECK(missing(outcome.err, {", q8_0\n", "tokens in q8_0"}) == "");
   CHECK(outcome.json()["cache_bytes"].get<long>() % (2 * 4 * 64 / 32 * 34) == 0);  // keys and values of 4 layers with a head of 64 elements
+}
+
+namespace {
+
+// a model with random weights like Qwen2-57B-A14B, but for its size: groups of seven heads, 8 of 64 experts
+constexpr const char* like_a14b = R"({"model_type": "qwen2_moe", "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2,
+  "num_attention_heads": 7, "num_key_value_heads": 1, "head_dim": 128, "vocab_size": 300, "num_experts": 64, "num_experts_per_tok": 8,
+  "moe_intermediate_size": 32, "shared_expert_intermediate_size": 96, "max_position_embeddings": 512, "rope_theta": 1000000.0})";
+
+std::string converted(std::vector<std::string> arguments, const std::filesystem::path& to) {
+  arguments.insert(arguments.begin() + static_cast<std::ptrdiff_t>(arguments[0] == "--random" ? 2 : 1), to.string());
+  const auto outcome = run(WEFT_CONVERTER, std::move(arguments));
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.status == 0);
+  return to.string();
+}
+nlohmann::json ids_of(std::vector<std::string> arguments) {
+  for (const char* more : {"--max-tokens", "16", "--json"}) arguments.push_back(more);
+  const auto outcome = generate(std::move(arguments));
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.status == 0);
+  return outcome.json()["ids"];
+}
+
+}  // namespace
+
+TEST_CASE("models with experts, from a directory and from GGUF") {
+  const TemporaryDirectory directory;
+  SUBCASE("4 of 60, as transformers continues") {
+    const Golden golden("experts");
+    const auto gguf = converted({golden.directory.string()}, directory / "experts.gguf");
+    CHECK(generate({"--model", gguf, "--experts"}).out == "128:60:4:f32\n");  // what examples/run asks
+    for (const std::string& model : {golden.directory.string(), gguf})
+      CHECK(generate({"--model", model, "--ids", list_of(golden.prompt), "--dtype", "f32", "--json", "--max-tokens", "64"}).json()["ids"] ==
+            golden.greedy);
+  }
+  SUBCASE("4 of 60 in some layers") {
+    const Golden golden("experts_mixed_bf16");
+    CHECK(ids_of({"--model", golden.directory.string(), "--ids", list_of(golden.prompt), "--dtype", "f32"}) ==
+          std::vector(golden.greedy.begin(), golden.greedy.begin() + 16));
+  }
+  SUBCASE("8 of 64, in bf16 and in blocks") {
+    const auto config = directory.write("config.json", like_a14b).string();
+    const auto folder = converted({"--random", config, "--seed", "3"}, directory / "folder"),
+               gguf = converted({folder}, directory / "model.gguf"), blocks = converted({folder, "--to", "q8_0"}, directory / "q8_0.gguf");
+    const auto plain = ids_of({"--model", folder, "--ids", "5,6,7,280,1"});
+    CHECK(ids_of({"--model", gguf, "--ids", "5,6,7,280,1", "--threads", "1"}) == plain);
+    const auto quantised = ids_of({"--model", folder, "--ids", "5,6,7,280,1", "--dtype", "q8_0"});
+    CHECK(ids_of({"--model", blocks, "--ids", "5,6,7,280,1"}) == quantised);
+    CHECK(plain.size() == 16);
+    const auto other =
+        missing(refused({"--model", folder, "--ids", "5", "--dtype", "f32"}),
+                {"head_dim is 128, num_experts 64, num_experts_per_tok 8", "in f32 there is head_dim 128 with 4 of 60 experts",
+                 "cmake \"-DWEFT_EXPERTS=128:60:4;128:64:8\" BUILD && cmake --build BUILD"});
+    CHECK(other == "");
+  }
+}
+
+TEST_CASE("statistics of routing") {
+  const Golden golden("experts_mixed_bf16");
+  const std::vector<std::string> arguments = {
+      "--model", golden.directory.string(), "--ids", list_of(golden.prompt), "--dtype", "f32", "--json", "--max-tokens", "9"};
+  auto with_statistics = arguments;
+  with_statistics.push_back("--stats");
+  const auto silent = generate(arguments), told = generate(with_statistics);
+  REQUIRE(told.status == 0);
+  CHECK(missing(told.err, {"routing      each token through 4 of 60 experts, in 2 layers; entropy of the shares at most 4.094\n",
+                           "  layer   tokens  entropy  never chosen", "\n      1       37 ", "\n      5       37 "}) == "");
+  CHECK(told.json()["ids"] == silent.json()["ids"]);
+  CHECK_FALSE(silent.json().contains("routing"));
+  const auto layers = told.json()["routing"];
+  REQUIRE(layers.size() == 2);
+  for (const auto& layer : layers) {  // of the prompt's 29 tokens and of 8 of those that were generated
+    const auto counts = layer["counts"].get<std::vector<long>>();
+    CHECK(counts.size() == layer["experts"]);
+    CHECK(std::accumulate(counts.begin(), counts.end(), 0L) == 4 * 37);
+    CHECK(layer["tokens"] == 37);
+    double entropy = 0;
+    for (const long n : counts) entropy -= n > 0 ? n / 148. * std::log(n / 148.) : 0;
+    CHECK(layer["entropy"].get<double>() == doctest::Approx(entropy));
+  }
+  const auto dense = generate({"--model", equations, "--prompt", "2x", "--stats", "--max-tokens", "2"});
+  CHECK(missing(dense.err, {"routing      none: the model is dense, every token passes through all of it\n"}) == "");
 }
 
 TEST_CASE("text in, text out: prompt, standard input, stop strings, sampling") {
@@ -309,19 +364,36 @@ TEST_CASE("a checkpoint that does not fit is refused, and nothing is left behind
     std::filesystem::remove(copy.directory / "model-00002-of-00004.safetensors");
     CHECK(missing(refused({"--model", copy.path(), "--ids", "1"}), {"model-00002-of-00004.safetensors"}) == "");
   }
+  SUBCASE("a router that is not a number") {
+    const Copy copy(golden_directory + "experts_ties_bf16");
+    copy.put_nan("model.layers.1.mlp.gate.weight", std::array{std::byte{0xc0}, std::byte{0x7f}});
+    CHECK(missing(refused({"--model", copy.path(), "--ids", "1,2,3", "--dtype", "f32"}),
+                  {"layer 1, tokens from 0 on",
+                   "operand model.layers.1.mlp.experts.#.gate_proj.weight: row 0 asks for part -1 along axis "
+                   "mlp.expert, which has 60 (token 0, mlp.choice 0); -1 is what top_k gives where it meets a NaN"}) == "");
+  }
+  SUBCASE("an activation that is not a number") {
+    const Copy copy(golden_directory + "experts_ties_bf16");
+    copy.put_nan("model.embed_tokens.weight", std::array{std::byte{0xc0}, std::byte{0x7f}});  // of token 0
+    CHECK(missing(refused({"--model", copy.path(), "--ids", "0,1,2", "--dtype", "f32"}),
+                  {"layer 0, tokens from 0 on: ", "row 0 asks for part -1", "(token 0, mlp.choice 0)"}) == "");
+  }
+  SUBCASE("more experts for each token than there are") {
+    const Copy copy(golden_directory + "experts_ties_bf16");
+    copy.replace_in("config.json", "\"num_experts_per_tok\": 4", "\"num_experts_per_tok\": 61");
+    CHECK(missing(refused({"--model", copy.path(), "--ids", "1"}), {"\"num_experts_per_tok\"", "at most the 60 experts", "found 61"}) ==
+          "");
+  }
+  SUBCASE("experts of another size") {
+    const Copy copy(golden_directory + "experts_ties_bf16");
+    copy.replace_in("config.json", "\"moe_intermediate_size\": 8", "\"moe_intermediate_size\": 16");
+    CHECK(missing(refused({"--model", copy.path(), "--ids", "1", "--dtype", "f32"}),
+                  {"360 tensors do not fit", "model.layers.0.mlp.experts.0.gate_proj.weight", "expected [16, 48], found [8, 48]"}) == "");
+  }
   SUBCASE("logits that are not numbers") {
     const Copy copy(golden_directory + "group8_window");
-    const auto file = weft::SafetensorsFile::open(copy.directory / "model.safetensors");
-    std::vector<weft::TensorInfo> tensors(file.tensors().begin(), file.tensors().end());
-    std::vector<std::byte> gain;
-    for (auto& tensor : tensors)
-      if (tensor.name == "model.norm.weight") {
-        gain.assign(tensor.data.begin(), tensor.data.end());
-        const auto nan = std::bit_cast<std::array<std::byte, 4>>(0x7fc00000u);
-        std::copy(nan.begin(), nan.end(), gain.begin());
-        tensor.data = gain;
-      }
-    weft::write_safetensors(copy.directory / "model.safetensors", tensors);
+    const auto nan = std::bit_cast<std::array<std::byte, 4>>(0x7fc00000u);
+    copy.put_nan("model.norm.weight", nan);
     CHECK(missing(refused({"--model", copy.path(), "--ids", "1,2,3"}), {"logits at position 3", "NaN"}) == "");
     const auto npy = copy.directory / "logits.npy";
     CHECK(missing(refused({"--model", copy.path(), "--ids", "1,2,3", "--logits", npy.string()}), {"logits at position 0", "NaN"}) == "");

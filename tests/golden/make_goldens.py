@@ -41,6 +41,7 @@ class Case:
   family: str = "qwen2"
   spelling_of_2024: bool = False
   max_shard_size: str = "1GB"
+  experts_alike: int = 1  # so many neighbouring experts are the same; their rows in the router are, too, or nearly
   more: dict = field(default_factory=dict)
 
 
@@ -65,6 +66,9 @@ CASES = [
     Case("experts_mixed_bf16", 2, 1, 128, 48, 88, 6, 131, False, 1e-5, 1e4, 29, BF16, family="qwen2_moe",
          more=WINDOW | {"num_experts": 60, "num_experts_per_tok": 4, "moe_intermediate_size": 8, "shared_expert_intermediate_size": 24,
                         "norm_topk_prob": True, "decoder_sparse_step": 2, "mlp_only_layers": [3], "max_window_layers": 4, "qkv_bias": False}),
+    # Of every three experts that are alike four cannot be chosen without a tie, and which of them are is left open by torch.topk.
+    Case("experts_ties_bf16", 2, 1, 128, 48, 88, 2, 131, False, 1e-6, 1e6, 29, BF16, family="qwen2_moe", experts_alike=3,
+         more={"num_experts": 60, "num_experts_per_tok": 4, "moe_intermediate_size": 8, "shared_expert_intermediate_size": 24}),
 ]
 MODELS = {"qwen2": Qwen2ForCausalLM, "llama": LlamaForCausalLM, "qwen2_moe": Qwen2MoeForCausalLM}
 
@@ -98,6 +102,20 @@ def randomise(model, case, seed):
       parameter.copy_(3 / math.sqrt(case.hidden) * noise)
     else:  # in memory the experts' matrices are one tensor
       parameter.copy_(1.5 / math.sqrt(parameter.shape[-1]) * noise)
+
+
+@torch.no_grad()
+def make_alike(model, alike):
+  """Experts come in groups that compute the same. Their router logits are equal in the even layers; in the odd ones they differ so little that some
+  are equal after rounding, in bfloat16 or even in float32: the least element of a router's row is moved by a unit in the last place of bfloat16."""
+  for number, layer in enumerate(model.model.layers):
+    router, experts = layer.mlp.gate.weight, layer.mlp.experts
+    for parameter in (router, experts.gate_up_proj, experts.down_proj):
+      for expert in range(parameter.shape[0]):
+        parameter[expert] = parameter[expert - expert % alike].bfloat16().float()
+    for expert in range(router.shape[0] if number % 2 else 0):
+      least = router[expert].abs().argmin()
+      router[expert, least] = (router[expert, least].bfloat16().view(torch.int16) + expert % alike).view(torch.bfloat16).float()
 
 
 def spell_as_in_2024(path, dtype):
@@ -145,6 +163,8 @@ def make(case, folder):
   for seed in range(SEEDS):
     shutil.rmtree(folder, ignore_errors=True)
     randomise(model.to(torch.float32), case, seed)
+    if case.experts_alike > 1:
+      make_alike(model, case.experts_alike)
     model.to(case.stored).save_pretrained(folder, max_shard_size=case.max_shard_size)
     (folder / "generation_config.json").unlink(missing_ok=True)
     if case.spelling_of_2024:

@@ -1,41 +1,20 @@
 // The converter as a user meets it: what it writes is what it read, in the format that was asked for, and it refuses what it cannot write.
 #include <doctest/doctest.h>
 
+#include "../support/run_program.hpp"
+
 #include <algorithm>
 #include <cmath>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "io_files.hpp"
 #include <weft/core/quantize.hpp>
 #include <weft/generate/model_files.hpp>
 
 using namespace weft;
+using weft::test::Outcome;
+using weft::test::run;
 
 namespace {
 
-struct Outcome {
-  int status = -1;
-  std::string out, err;
-};
-
-Outcome convert(std::vector<std::string> arguments) {
-  const TemporaryDirectory directory;
-  const auto out = directory.write("out", ""), err = directory.write("err", "");
-  std::fflush(nullptr);  // what is still buffered would be printed by the child too
-  const pid_t child = ::fork();
-  if (child == 0) {
-    if (!std::freopen(out.c_str(), "w", stdout) || !std::freopen(err.c_str(), "w", stderr)) ::_exit(126);
-    std::vector<char*> argv = {const_cast<char*>("convert")};
-    for (auto& a : arguments) argv.push_back(a.data());
-    argv.push_back(nullptr);
-    ::execv(WEFT_CONVERTER, argv.data());
-    ::_exit(127);
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, content_of(out), content_of(err)};
-}
+Outcome convert(std::vector<std::string> arguments) { return run(WEFT_CONVERTER, std::move(arguments)); }
 void convert_well(const std::vector<std::string>& arguments) {
   const auto outcome = convert(arguments);
   CAPTURE(outcome.err);

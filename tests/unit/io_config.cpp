@@ -151,6 +151,20 @@ TEST_CASE("experts") {
   CHECK(missing(refusal(moe(R"({"mlp_only_layers":[1,-1]})")), {"\"mlp_only_layers\"", "a list of layer numbers"}) == "");
   CHECK(missing(refusal(moe(R"({"mlp_only_layers":3})")), {"\"mlp_only_layers\"", "a list of layer numbers"}) == "");
   CHECK(missing(refusal(moe(R"({"decoder_sparse_step":0})")), {"\"decoder_sparse_step\""}) == "");
+  for (const char* field : {"num_experts_per_tok", "moe_intermediate_size", "shared_expert_intermediate_size"})
+    for (const char* value : {"0", "-4", "2.5", "\"4\"", "true"})
+      CHECK(missing(refusal(moe((std::string("{\"") + field + "\":" + value + "}").c_str())), {field, "expected", "found"}) == "");
+  CHECK(missing(refusal(moe(R"({"num_experts":-1})")), {"\"num_experts\"", "found -1"}) == "");
+  for (const char* field : {"norm_topk_prob", "qkv_bias", "use_sliding_window"})
+    CHECK(missing(refusal(moe((std::string("{\"") + field + "\":1}").c_str())), {field, "found 1"}) == "");
+  // as in transformers, a number that no layer has means nothing; where no layer has experts the model is dense
+  const auto beyond = read(moe(R"({"mlp_only_layers":[0,4]})"));
+  REQUIRE(beyond.warnings.size() == 1);
+  CHECK(missing(beyond.warnings[0], {"\"mlp_only_layers\" names layer 4", "layers are 0 to 3"}) == "");
+  CHECK(read(moe()).warnings.empty());
+  CHECK(read(moe(R"({"decoder_sparse_step":4})")).experts);
+  CHECK_FALSE(read(moe(R"({"decoder_sparse_step":5})")).experts);
+  CHECK_FALSE(read(moe(R"({"decoder_sparse_step":4,"mlp_only_layers":[3]})")).experts);
 }
 
 TEST_CASE("in Qwen2-MoE every second of the first layers has a window") {

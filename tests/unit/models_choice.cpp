@@ -64,11 +64,19 @@ TEST_CASE("biases may be zero, experts are part of the type") {
   CHECK(chosen(config) == "4 of 60");
   CHECK(chosen(config, DType::f32) ==
         "config.json: head_dim is 128, num_experts 60, num_experts_per_tok 4, and no model type for them is compiled "
-        "in (WEFT_EXPERTS=128:60:4 compiles it); in f32 there is none");
+        "in; in f32 there is none. To compile it, with BUILD for the directory where this program was built: "
+        "cmake \"-DWEFT_EXPERTS=128:60:4\" BUILD && cmake --build BUILD; examples/run does so by itself");
   config.experts->chosen = 2;
   CHECK(chosen(config) ==
-        "config.json: head_dim is 128, num_experts 60, num_experts_per_tok 2, and no model type for them is compiled in "
-        "(WEFT_EXPERTS=128:60:2 compiles it); in bf16 there is head_dim 128 with 4 of 60 experts");
+        "config.json: head_dim is 128, num_experts 60, num_experts_per_tok 2, and no model type for them is compiled in; "
+        "in bf16 there is head_dim 128 with 4 of 60 experts. To compile it, with BUILD for the directory where this program was built: "
+        "cmake \"-DWEFT_EXPERTS=128:60:2;128:60:4\" BUILD && cmake --build BUILD; examples/run does so by itself");
+  CompiledModel on_device = entry("on a device", Qwen2Runtime<128>::dims);
+  on_device.runs_on_host = false;
+  CHECK_THROWS_WITH_AS(choose_model(std::span(&on_device, 1), config, DType::f32),
+                       doctest::Contains("in f32 there is none. To compile it, with BUILD for the directory where this program was built: "
+                                         "cmake -DWEFT_CUDA=ON \"-DWEFT_CUDA_MODELS=128:60:2:f32\" BUILD && cmake --build BUILD"),
+                       Error);
   CHECK_THROWS_WITH_AS(check_dims("M", Qwen1_5_MoE_A2_7B::dims, config),
                        "config.json does not fit M: num_experts_per_tok: expected 4, found 2", Error);
   config.experts->dense_layers = {300};

@@ -409,6 +409,20 @@ TEST_CASE("an expert that is missing, misshaped or stored in another way is name
     tensor.bytes.resize(tensor.bytes.size() / 2);
     CHECK(holds(refusal_of_mixed(checkpoint), "tensor \"" + name + "\": expected f32, as the others of its layer, found BF16"));
   }
+  SUBCASE("one more than the model has") {
+    const std::string fifth = checkpoint_name(expert_up, 1, 4);
+    checkpoint.tensors[fifth] = tensor;
+    CHECK(holds(refusal_of_mixed(checkpoint), "tensor \"" + fifth + "\": expected parts 0 to 3, but there are more in "));
+  }
+  SUBCASE("all in one tensor, as GGUF has them, with one too many") {
+    const std::string all = checkpoint_name(expert_up, 1);
+    auto merged = tensor;
+    merged.shape.insert(merged.shape.begin(), 5);
+    merged.bytes.resize(5 * tensor.bytes.size());
+    for (long part = 0; part < 4; ++part) checkpoint.tensors.erase(checkpoint_name(expert_up, 1, part));
+    checkpoint.tensors[all] = merged;
+    CHECK(holds(refusal_of_mixed(checkpoint), "tensor \"" + all + "\": expected [4, 16, 24], found [5, 16, 24] in "));
+  }
 }
 
 TEST_CASE("biases that a config says are not there are zero") {

@@ -86,10 +86,15 @@ template <class P, int k> struct RouteFacts : ContractionFacts<P, k> {
     decode<P, rows>(b, row, index);
     const HoldsNothing nothing;
     const auto e = static_cast<long>(evaluate<kernel.index, float>(Point<P, -1, HoldsNothing>{b, index, nothing}));
-    if (e < 0 || e >= groups)
+    if (e < 0 || e >= groups) {
+      std::string place;
+      for (int i = 0; i < rows.count; ++i)
+        place += std::string(i ? ", " : "") + plan.axis[rows.axis[i]].record.name + " " + std::to_string(index[rows.axis[i]]);
       throw Error(std::string("operand ") + Compiled<P>::table.leaf[plan.node[first_right].leaf].path.text + ": row " +
                   std::to_string(row) + " asks for part " + std::to_string(e) + " along axis " + plan.axis[group_axis].record.name +
-                  ", which has " + std::to_string(groups) + (e == -1 ? "; -1 is what top_k gives where it meets a NaN" : ""));
+                  ", which has " + std::to_string(groups) + " (" + place + ")" +
+                  (e == -1 ? "; -1 is what top_k gives where it meets a NaN" : ""));
+    }
     return e;
   }
 };

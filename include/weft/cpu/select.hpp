@@ -18,7 +18,8 @@ template <class P, int k> struct SelectKernel {
     along.at[0] = node.at[1];
     return ordered(plan, node.at[1].axes(), along);
   }();
-  static constexpr NodeList statistics = [] {  // of the row, before anything is selected
+  static constexpr long only = node.at[1].constant;  // where one of those that are selected is stored
+  static constexpr NodeList statistics = [] {        // of the row, before anything is selected
     NodeList l;
     for (int i = 0; i < kernel.statistics; ++i)
       if (kernel.statistic[i] != root) l.add(kernel.statistic[i]);
@@ -30,7 +31,7 @@ template <class P, int k> struct SelectKernel {
   };
   static Layout layout(const Binding<P>& b, int threads, int thread, Arena& arena) {
     Layout mine{};
-    const long n = count_of<P, bound>(b) + Packet::lanes, wanted = count_of<P, selected>(b);
+    const long n = count_of<P, bound>(b) + Packet::lanes, wanted = extent_of<P, node.dimension>(b);
     for (int t = 0; t < threads; ++t) {
       const Layout w{arena.take<float>(n), arena.take<float>(wanted), arena.take<float>(wanted)};
       if (t == thread) mine = w;
@@ -46,7 +47,8 @@ template <class P, int k> struct SelectKernel {
   static void run(const Binding<P>& b, Worker& worker, std::byte* memory) {
     Arena arena(memory);
     const Layout w = layout(b, worker.count(), worker.number(), arena);
-    const long count = count_of<P, rows>(b), n = count_of<P, bound>(b), wanted = count_of<P, selected>(b);
+    const long count = count_of<P, rows>(b), n = count_of<P, bound>(b), wanted = extent_of<P, node.dimension>(b),
+               stored = count_of<P, selected>(b);
     if (n < wanted)
       throw Error(std::string("top_k along axis ") + plan.axis[bound.axis[0]].record.name + ": " + std::to_string(wanted) +
                   " elements are to be selected, found " + std::to_string(n));
@@ -57,9 +59,9 @@ template <class P, int k> struct SelectKernel {
       decode<P, rows>(b, r, index);
       evaluate_plain_row<P, node.operand[0], bound, statistics>(b, index, w.elements);
       select_largest(w.elements, n, wanted, w.largest, w.positions);
-      for (long i = 0; i < wanted; ++i) {
+      for (long i = 0; i < stored; ++i) {
         decode<P, selected>(b, i, index);
-        write<P, number>(p, w.positions[i]);
+        write<P, number>(p, w.positions[i + only]);
       }
       for (int i = 0; i < selected.count; ++i) index[selected.axis[i]] = 0;
     }

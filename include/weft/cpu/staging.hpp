@@ -16,10 +16,13 @@ template <class Plan> constexpr bool right_is_tensor(const Plan& plan, int contr
 }
 // Packed in bf16 only where both operands are bf16 numbers and there is an instruction for it: then packing rounds nothing. Weights in
 // blocks are expanded as they are packed, for bf16 numbers to bf16.
-template <class Plan> constexpr bool multiplies_bf16(const Plan& plan, int contraction) {
+template <class Plan> constexpr bool are_bf16(const Plan& plan, int contraction) {
   const Node &left = plan.node[plan.node[contraction].operand[0]], &right = plan.node[plan.node[contraction].operand[1]];
   return has_bf16_dot && (left.kind == NodeKind::leaf || left.kind == NodeKind::cast) && left.dtype == DType::bf16 &&
-         right_is_tensor(plan, contraction) && (right.dtype == DType::bf16 || is_block(right.dtype));
+         (right.dtype == DType::bf16 || is_block(right.dtype));
+}
+template <class Plan> constexpr bool multiplies_bf16(const Plan& plan, int contraction) {
+  return are_bf16(plan, contraction) && right_is_tensor(plan, contraction);
 }
 // a value in blocks, times weights in blocks: whole numbers are multiplied
 template <class Plan> constexpr bool is_quantised(const Plan& plan, int node) {

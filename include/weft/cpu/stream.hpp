@@ -7,7 +7,9 @@
 //   few    up to 8 rows: keys and values are read where they lie, once for all rows; the blocks are shared out among the threads
 //   split  up to 132 rows: keys and values are packed in panels; the blocks are shared out among the threads
 //   whole  many rows: a thread takes a run of rows through all blocks
+// Keys and values that an index names, such as pages of a cache, are brought together block by block (stream_gathered.hpp).
 #pragma once
+#include <weft/cpu/stream_gathered.hpp>
 #include <weft/cpu/stream_rows.hpp>
 #include <weft/cpu/team.hpp>
 
@@ -39,8 +41,10 @@ template <class P, int k> struct StreamKernel : StreamRows<P, k> {
     Element *left, *keys;
     Weight *values, *weights;
     float *score, *part, *row, *evaluated;
-    float *maximum, *sum, *out;  // of each row, so far
-    float* partial;              // of all threads: for each batch, block and row its maximum, sum and accumulators
+    float *maximum, *sum, *out;                            // of each row, so far
+    typename F::template Room<F::Inner::right>* key_rows;  // of a block, where they are gathered
+    typename F::template Room<F::Outer::right>* value_rows;
+    float* partial;  // of all threads: for each batch, block and row its maximum, sum and accumulators
   };
   static long depth_of(const Binding<P>& b) { return count_of<P, F::depth>(b); }
   static long rows_of(const Binding<P>& b) { return count_of<P, F::rows>(b); }
@@ -49,10 +53,12 @@ template <class P, int k> struct StreamKernel : StreamRows<P, k> {
   static long partial_size(const Binding<P>& b) { return round_up(2 + out_size(b), 16); }
 
   static constexpr bool plain(int node) { return F::plan.node[node].kind == NodeKind::leaf && !is_block(F::plan.node[node].dtype); }
-  static constexpr bool readable_in_place = plain(F::Inner::right) && plain(F::Outer::right);
+  template <int node> static constexpr bool gathered = F::template is_gathered<node>;
+  template <int node> static constexpr bool has_rows = plain(node) || gathered<node>;
+  static constexpr bool has_rows_to_read = has_rows<F::Inner::right> && has_rows<F::Outer::right>;
   static Way way(const Binding<P>& b) {
-    if constexpr (readable_in_place)
-      if (rows_of(b) <= most_few_rows && right_layout<P, F::stream.inner, F::key, F::depth>(b) == RightLayout::depth_contiguous &&
+    if constexpr (has_rows_to_read)
+      if (rows_of(b) <= most_few_rows && LeafAccess<P, F::Inner::right>::template flat_step<F::depth>(b) == 1 &&
           LeafAccess<P, F::Outer::right>::template flat_step<C::list>(b) == 1 &&
           (column_runs(b) == 1 || extent_of<P, C::inner>(b) == padded(b)))
         return Way::few;
@@ -79,6 +85,8 @@ template <class P, int k> struct StreamKernel : StreamRows<P, k> {
       s.score = arena.take<float>(most_together * block_keys);
       s.part = arena.take<float>(most_together * out_size(b));
       s.row = arena.take<float>(left_stride(b));
+      if constexpr (gathered<F::Inner::right>) s.key_rows = arena.take<typename K::T>(block_keys * depth);
+      if constexpr (gathered<F::Outer::right>) s.value_rows = arena.take<typename V::T>(block_keys * out_size(b));
       s.out = arena.take<float>((way == Way::whole ? rows : 1) * out_size(b));
       s.maximum = arena.take<float>(way == Way::whole ? rows : 4 * round_up(blocks(b), lanes));
       s.sum = arena.take<float>(way == Way::whole ? rows : 1);
@@ -111,7 +119,7 @@ template <class P, int k> struct StreamKernel : StreamRows<P, k> {
     if (w == Way::whole) return run_whole(b, worker, s, batches, rows);
     if (w == Way::split)
       run_split(b, worker, s, batches, rows);
-    else if constexpr (readable_in_place)
+    else if constexpr (has_rows_to_read)
       run_few(b, worker, s, batches, rows);
     worker.sync();
     const long size = partial_size(b);
@@ -207,6 +215,7 @@ template <class P, int k> struct StreamKernel : StreamRows<P, k> {
   }
   template <class A> static RowsAhead rows_ahead(const Binding<P>& b, const Index<P>& index, long n, long count) {
     constexpr long size = sizeof(typename A::T);
+    if constexpr (!A::uses(F::key)) return {};  // they are gathered
     return {A::data(b) + A::offset(b, index), A::template step<F::key>(b) * size, n * size, count};
   }
   static void few_rows(const Binding<P>& b, const State& s, Index<P>& index, long rows, long place, long at, float* partial,
@@ -219,22 +228,21 @@ template <class P, int k> struct StreamKernel : StreamRows<P, k> {
       return;
     }
     const long first = cover.first / lanes * lanes;
-    index[F::key] = at + first;
-    const typename K::T* keys = K::data(b) + K::offset(b, index);
+    const auto keys = block_rows<P, k, F::Inner::right>(b, index, at + first, cover.last - first, depth_of(b), s.key_rows);
+    const auto values = block_rows<P, k, F::Outer::right>(b, index, at + cover.first, cover.last - cover.first, columns, s.value_rows);
     index[F::key] = at + cover.first;
-    const typename V::T* values = V::data(b) + V::offset(b, index);
     const RowsAhead values_soon = rows_ahead<V>(b, index, columns, cover.last - cover.first);
     index[F::key] = 0;
-    const long stride = left_stride(b), key_step = K::template step<F::key>(b), value_step = V::template step<F::key>(b);
+    const long stride = left_stride(b);
     with_rows(rows, [&](auto R) {
-      key_products<Element, typename K::T, R>(s.left + place * stride, stride, keys, key_step, cover.last - first, depth_of(b),
+      key_products<Element, typename K::T, R>(s.left + place * stride, stride, keys.first, keys.step, cover.last - first, depth_of(b),
                                               s.score + first, block_keys, values_soon);
     });
     Seen seen[most_few_rows];
     map_rows(b, s, index, cover, 0, place, static_cast<int>(rows), at, n, seen);
     with_rows(rows, [&](auto R) {
-      weighted_rows<Weight, typename V::T, R>(s.weights + cover.first, block_keys, values, value_step, cover.last - cover.first, s.part,
-                                              out_n, columns, keys_soon);
+      weighted_rows<Weight, typename V::T, R>(s.weights + cover.first, block_keys, values.first, values.step, cover.last - cover.first,
+                                              s.part, out_n, columns, keys_soon);
     });
     for (long r = 0; r < rows; ++r) keep_part(partial + r * size, seen[r], s.part + r * out_n, out_n);
   }
@@ -302,9 +310,7 @@ template <class P, int k> struct StreamKernel : StreamRows<P, k> {
     for (long r = 0; r < count; ++r) all.add(s, r, at, n);
     if (all.empty()) return;
     for (long p = all.first / tile_columns; p * tile_columns < all.last; ++p)
-      pack_right<P, F::stream.inner, F::key, F::depth>(b, index, at + p * tile_columns,
-                                                       static_cast<int>(std::min(tile_columns, n - p * tile_columns)), s.evaluated,
-                                                       s.keys + p * KeyTile::right_size(depth));
+      pack_keys(b, s, index, at + p * tile_columns, std::min(tile_columns, n - p * tile_columns), s.keys + p * KeyTile::right_size(depth));
     index[F::key] = 0;
     pack_values(b, s, index, at, all);
     for (long place = 0; place < count; place += tile_rows) {
@@ -323,28 +329,34 @@ template <class P, int k> struct StreamKernel : StreamRows<P, k> {
       done(place, tile, seen);
     }
   }
+  static void pack_keys(const Binding<P>& b, const State& s, Index<P>& index, long at, long n, Element* panel) {
+    if constexpr (gathered<F::Inner::right>) {
+      if (const long depth = depth_of(b); K::template flat_step<F::depth>(b) == 1) {
+        const auto rows = block_rows<P, k, F::Inner::right>(b, index, at, n, depth, s.key_rows);
+        return pack_right_rows<Element>(rows.first, rows.step, depth, static_cast<int>(n), panel);
+      }
+    }
+    pack_right<P, F::stream.inner, F::key, F::depth>(b, index, at, static_cast<int>(n), s.evaluated, panel);
+  }
   static void pack_values(const Binding<P>& b, const State& s, Index<P>& index, long at, const Cover& cover) {
     const long runs = column_runs(b), panels = padded(b) / tile_columns, columns = extent_of<P, C::inner>(b);
     for (long o = 0; o < runs; ++o) {
       decode<P, C::list, 0, C::last>(b, o, index);
       for (long p = 0; p < panels; ++p)
-        pack_values(b, index, at + cover.first, cover.last - cover.first, p * tile_columns,
-                    static_cast<int>(std::min(tile_columns, columns - p * tile_columns)), s.evaluated,
+        pack_values(b, s, index, at + cover.first, cover.last - cover.first, p * tile_columns,
+                    static_cast<int>(std::min(tile_columns, columns - p * tile_columns)),
                     s.values + (o * panels + p) * value_panel + cover.first * tile_columns);
     }
     for (int i = 0; i < C::list.count; ++i) index[C::list.axis[i]] = 0;
   }
   // a panel of the outer right operand: depth are the keys [at, at + n), columns lie along the innermost output axis
-  static void pack_values(const Binding<P>& b, Index<P>& index, long at, long n, long column, int columns, float* evaluated,
-                          Weight* panel) {
+  static void pack_values(const Binding<P>& b, const State& s, Index<P>& index, long at, long n, long column, int columns, Weight* panel) {
     constexpr int right = F::Outer::right;
     index[C::inner] = column;
-    index[F::key] = at;
-    if constexpr (plain(right)) {
+    if constexpr (has_rows<right>) {
       if (V::template step<C::inner>(b) == 1) {
-        pack_right_cols<Weight>(V::data(b) + V::offset(b, index), V::template step<F::key>(b), n, columns, panel);
-        index[F::key] = 0;
-        return;
+        const auto rows = block_rows<P, k, right>(b, index, at, n, columns, s.value_rows);
+        return pack_right_cols<Weight>(rows.first, rows.step, n, columns, panel);
       }
     }
     const HoldsNothing nothing;
@@ -352,11 +364,11 @@ template <class P, int k> struct StreamKernel : StreamRows<P, k> {
       index[C::inner] = column + c;
       for (long j = 0; j < n; ++j) {
         index[F::key] = at + j;
-        evaluated[c * n + j] = evaluate<right, float>(Point<P, -1, HoldsNothing>{b, index, nothing});
+        s.evaluated[c * n + j] = evaluate<right, float>(Point<P, -1, HoldsNothing>{b, index, nothing});
       }
     }
     index[F::key] = 0;
-    pack_right_rows<Weight>(static_cast<const float*>(evaluated), n, n, columns, panel);
+    pack_right_rows<Weight>(static_cast<const float*>(s.evaluated), n, n, columns, panel);
   }
 
   // ---- blocks are combined in their order

@@ -36,8 +36,21 @@ template <class P, int k> struct StreamFacts {
     return l;
   }();
   using C = Columns<P, k, 0>;
-  using Element = std::conditional_t<Inner::in_bf16, bf16, float>;  // in which queries and keys are multiplied
-  using Weight = std::conditional_t<Outer::in_bf16, bf16, float>;   // in which weights and values are multiplied
+  // rows of a tensor that an index along the streamed axis alone names (see stream_gathered.hpp)
+  template <int node> static constexpr bool is_gathered = [] {
+    constexpr auto& x = plan.node[node];
+    if constexpr (x.kind == NodeKind::gather && !is_block(x.dtype)) {
+      for (int d = 0; d < x.rank; ++d)
+        if (x.at[d].factor_of(key) != 0) return false;
+      return plan.node[x.operand[0]].axes == kernel.bound;
+    } else {
+      return false;
+    }
+  }();
+  template <int node> using Room = std::conditional_t<is_gathered<node>, typename type_of<plan.node[node].dtype>::type, std::byte>;
+  template <class O, int c> static constexpr bool in_bf16 = O::in_bf16 || (is_gathered<O::right> && are_bf16(plan, c));
+  using Element = std::conditional_t<in_bf16<Inner, stream.inner>, bf16, float>;  // in which queries and keys are multiplied
+  using Weight = std::conditional_t<in_bf16<Outer, stream.outer>, bf16, float>;   // in which weights and values are multiplied
   static constexpr float none = -std::numeric_limits<float>::infinity();
 };
 

@@ -12,7 +12,9 @@ template <class Wanted, class Operand> struct reduction_over_an_axis_that_the_op
 template <class Left, class Right> struct operands_differ_in_dtype_without_a_cast;
 template <class Missing, class Target> struct target_lacks_an_axis_of_the_expression;
 template <class Value> struct a_condition_must_be_a_comparison;
-template <class Found> struct only_a_tensor_can_be_gathered_from;
+template <class Ax, class Found> struct a_computed_value_is_gathered_from_along_a_Tile_only;
+template <class Wanted, class Ax> struct more_are_selected_than_there_are;
+template <class Which, class Operand> struct the_axis_of_what_is_selected_must_be_new;
 template <class Found> struct only_a_tensor_can_be_stored_to;
 template <class Found> struct an_index_must_be_a_whole_number;
 struct RealNumber;   // f32, bf16 or f16

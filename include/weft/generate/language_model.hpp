@@ -107,8 +107,9 @@ inline const CompiledModel& choose_model(std::span<const CompiledModel> compiled
   const CompiledModel* open = nullptr;
   std::set<long> head_dims;
   std::set<DType> caches;
-  std::set<std::string> experts;
+  std::set<std::string> experts, entries = {experts_entry(dims)};
   for (const auto& model : compiled) {
+    if (!model.is_static() && model.dims.experts > 0) entries.insert(experts_entry(model.dims));
     if (model.format != format || (config.qkv_bias && !model.has_qkv_bias)) continue;
     const bool has_experts = model.dims.experts == dims.experts && model.dims.chosen == dims.chosen;
     if (!model.is_static() && model.dims.experts > 0)
@@ -123,20 +124,26 @@ inline const CompiledModel& choose_model(std::span<const CompiledModel> compiled
     if (!open || open->has_qkv_bias != config.qkv_bias) open = &model;
   }
   if (open) return *open;
-  const auto joined = [](const auto& values, auto text_of) {
+  const auto joined = [](const auto& values, auto text_of, const char* separator = ", ") {
     std::string text;
-    for (const auto& value : values) text += (text.empty() ? "" : ", ") + std::string(text_of(value));
+    for (const auto& value : values) text += (text.empty() ? "" : separator) + std::string(text_of(value));
     return text.empty() ? std::string("none") : text;
   };
+  const auto as_it_is = [](const std::string& text) { return text; };
   const std::string weights = format == DType::any_block ? "block formats" : name_of(format);
   if (!caches.empty())
     throw Error(std::string("keys and values in ") + name_of(wanted) + " beside weights in " + weights +
                 ": expected one of those that are compiled in: " + joined(caches, [](DType type) { return name_of(type); }));
+  const bool on_host = compiled.empty() || compiled.front().runs_on_host;
+  const std::string to_compile =
+      on_host ? "\"-DWEFT_EXPERTS=" + joined(entries, as_it_is, ";") + "\""
+              : "-DWEFT_CUDA=ON \"-DWEFT_CUDA_MODELS=" + experts_entry(dims) + ":" + (is_block(format) ? "blocks" : name_of(format)) + "\"";
   if (config.experts)
     throw Error("config.json: head_dim is " + std::to_string(dims.head_dim) + ", num_experts " + std::to_string(dims.experts) +
-                ", num_experts_per_tok " + std::to_string(dims.chosen) +
-                ", and no model type for them is compiled in (WEFT_EXPERTS=" + experts_entry(dims) + " compiles it); in " + weights +
-                " there is " + joined(experts, [](const std::string& text) { return text; }));
+                ", num_experts_per_tok " + std::to_string(dims.chosen) + ", and no model type for them is compiled in; in " + weights +
+                " there is " + joined(experts, as_it_is) +
+                ". To compile it, with BUILD for the directory where this program was built: cmake " + to_compile +
+                " BUILD && cmake --build BUILD" + (on_host ? "; examples/run does so by itself" : ""));
   throw Error("config.json: head_dim is " + std::to_string(dims.head_dim) + ", and no model type for it is compiled in; for " +
               config.model_type + " in " + weights + " there is head_dim " + joined(head_dims, [](long n) { return std::to_string(n); }));
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "weft/generate/routing.hpp"
 #include "weft/generate/session.hpp"
 #include "weft/generate/weights.hpp"
 #include "weft/io/model_config.hpp"
@@ -32,6 +33,7 @@ template <class Model, class Format, class Place> class ModelSession final : pub
                const SessionSettings& settings)
       : Session(settings.context, dims.vocab),
         place_(std::move(place)),
+        routing_(settings.routing),
         hidden_(dims.hidden),
         chunk_(std::min(settings.chunk, settings.context)),
         rows_at_once_(Place::is_host ? chunk_ : std::min(chunk_, 32L)) {
@@ -145,6 +147,7 @@ template <class Model, class Format, class Place> class ModelSession final : pub
     for (std::size_t begin = 0; begin < ids.size();) {
       const auto count = std::min(ids.size() - begin, static_cast<std::size_t>(chunk_));
       const long first = position() + static_cast<long>(begin), tokens = static_cast<long>(count);
+      first_token_ = first;
       for (std::size_t i = 0; i < count; ++i) new_positions_[i] = static_cast<std::int32_t>(first + static_cast<long>(i));
       place_.write(ids_, ids.data() + begin, count * sizeof(std::int32_t));
       place_.write(positions_, new_positions_.data(), count * sizeof(std::int32_t));
@@ -162,7 +165,7 @@ template <class Model, class Format, class Place> class ModelSession final : pub
   // The keys extend over the whole cache, so that a token is the same work wherever it stands: masks leave those that there are. `out`: the
   // host's memory for the logits after the tokens from number `first_row` on; nullptr: they are not wanted.
   void run_on_device(long tokens, float* out, long first_row) {
-    if (tokens == 1 && out) {
+    if (tokens == 1 && out && !routing_) {
       place_.repeat([this] {
         run_layers(1, context());
         run_head(0, 1, logits_);
@@ -181,12 +184,39 @@ template <class Model, class Format, class Place> class ModelSession final : pub
     set_tokens(embed_, tokens, 0);
     place_.run(embed_);
     std::size_t next[kinds] = {};
-    for (const int kind : kind_of_layer_)
-      in_layers_of_kind(kind, [&](auto& layers) {
-        auto& layer = layers[next[kind]++];
+    for (std::size_t l = 0; l < kind_of_layer_.size(); ++l)
+      in_layers_of_kind(kind_of_layer_[l], [&](auto& layers) {
+        auto& layer = layers[next[kind_of_layer_[l]]++];
         set_tokens(layer, tokens, keys);
-        place_.run(layer);
+        run_layer(static_cast<long>(l), layer);
+        if (routing_) tell_choices(static_cast<long>(l), layer, tokens);
       });
+  }
+  // An error of a program that stands for all layers names this one, and where in the text its rows begin.
+  template <class P> void run_layer(long number, Binding<P>& layer) {
+    try {
+      place_.run(layer);
+    } catch (const Error& error) {
+      constexpr std::string_view any = Model::Blocks::place.text;
+      std::string text = error.what();
+      if (const auto at = text.find(any); at != text.npos) text.replace(at + any.size() - 1, 1, std::to_string(number));
+      throw Error("layer " + std::to_string(number) + ", tokens from " + std::to_string(first_token_) + " on: " + text);
+    }
+  }
+  // The kernel that chooses has saved its choices for those that multiply: they are read where they lie, before the next layer's overwrite them.
+  template <class P> void tell_choices(long number, const Binding<P>& layer, long tokens) {
+    constexpr RoutedBy by = routed_by<P>();
+    if constexpr (by.temporary >= 0) {
+      static_assert(Compiled<P>::plan.temporary[by.temporary].dtype == DType::i32);
+      const auto* choices = static_cast<const std::int32_t*>(layer.view[Binding<P>::leaves + by.temporary].data);
+      const long count = elements_of_temporary(layer, by.temporary);
+      if constexpr (!Place::is_host) {
+        choices_.resize(static_cast<std::size_t>(count));
+        place_.read(choices_.data(), choices, choices_.size() * sizeof(std::int32_t));
+        choices = choices_.data();
+      }
+      routing_->on_choices(number, layer.extent[by.axis], count / tokens, {choices, static_cast<std::size_t>(count)});
+    }
   }
   // the logits after `tokens` tokens of the chunk, from number `first` on
   void run_head(long first, long tokens, float* logits) {
@@ -198,6 +228,9 @@ template <class Model, class Format, class Place> class ModelSession final : pub
   }
 
   Place place_;
+  RoutingObserver* routing_;
+  std::vector<std::int32_t> choices_;   // of a device
+  long first_token_ = 0;                // of the chunk that is being computed
   long hidden_, chunk_, rows_at_once_;  // rows of logits that the head computes together
   std::byte* activations_[2]{};
   std::vector<std::int32_t> new_positions_;

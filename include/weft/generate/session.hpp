@@ -8,10 +8,15 @@
 
 namespace weft {
 
+class RoutingObserver;
+
 struct SessionSettings {
   long context = 4096;  // tokens that the cache holds
   long chunk = 512;     // tokens that go through the layers together; a longer prompt is cut into chunks
   bool graph = true;    // where a model runs on a device, that starts the kernels of one more token as a whole, once they have run
+  // Is told which experts each token passes through (generate/routing.hpp), layer by layer; it must outlive the session. Models without experts have
+  // nothing to tell. Results are the same; a device waits for each layer, and starts its kernels one by one.
+  RoutingObserver* routing = nullptr;
 };
 
 class Session {
@@ -22,8 +27,8 @@ class Session {
   virtual ~Session() = default;
 
   // Appends `ids` to the text. `logits` receives nothing (empty), those after the last id [vocab], or those after every id [ids, vocab].
-  // Allocates nothing. Throws Error, and leaves the text as it was, for an id out of range, when the context is full, and for another size
-  // of `logits`.
+  // Allocates nothing, unless somebody observes the routing. Throws Error, and leaves the text as it was, for an id out of range, when the
+  // context is full, for another size of `logits`, and, naming the layer, for what its programs refuse, such as a NaN in a router.
   void forward(std::span<const std::int32_t> ids, std::span<float> logits) {
     const auto count = static_cast<long>(ids.size());
     for (const auto id : ids)

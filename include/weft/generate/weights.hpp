@@ -258,6 +258,10 @@ class Weights {
         add_wanted(wanted, {&shared, entry, p, name, tensor});
       if (tensor && !format) format = tensor->format;
     }
+    const std::string next = checkpoint_name(text_of(row.path), block, row.extent[0]);
+    if (const StoredTensor* tensor = source_.find(next))
+      misfits_.add(next,
+                   "expected parts 0 to " + std::to_string(row.extent[0] - 1) + ", but there are more in " + tensor->file->path().string());
   }
   const StoredTensor* find_tied(const std::string& name, const TiedHead& tie) {
     const StoredTensor *embedding = source_.find(tie.embedding), *head = source_.find(tie.head);

@@ -1,5 +1,6 @@
 // config: reads config.json and generation_config.json, as published with transformers 4 and as transformers 5 writes them.
 #pragma once
+#include <algorithm>
 #include <cmath>
 
 #include <weft/io/json_fields.hpp>
@@ -184,7 +185,15 @@ class ConfigReader {
     if (e.chosen > e.experts)
       throw Error(fields_.place_of("num_experts_per_tok") + ": expected at most the " + std::to_string(e.experts) +
                   " experts of num_experts, found " + std::to_string(e.chosen));
-    config_.experts = std::move(e);
+    for (const long layer : e.dense_layers)
+      if (layer >= config_.layers)
+        config_.warnings.push_back(file_ + ": \"mlp_only_layers\" names layer " + std::to_string(layer) + ", but the layers are 0 to " +
+                                   std::to_string(config_.layers - 1));
+    for (long layer = 0; layer < config_.layers; ++layer)
+      if ((layer + 1) % e.step == 0 && std::find(e.dense_layers.begin(), e.dense_layers.end(), layer) == e.dense_layers.end()) {
+        config_.experts = std::move(e);
+        return;
+      }
   }
 
   // In Qwen2 the first max_window_layers layers see everything and the later ones a window, in Qwen2-MoE every second of the first max_window_layers

@@ -5,7 +5,10 @@
 
 namespace weft {
 
-// Which experts a token passes through, and with which weights: the largest of p[token, expert]. Weights may be made to sum to 1.
+// Which experts a token passes through, and with which weights: the largest of p[token, expert], values and indices [token, Choice], the most
+// probable first. Weights may be made to sum to 1. Order, ties and NaN are those of top_k: of experts that are equally probable the first is
+// taken, also where only rounding has made them equal, as it often does router logits in bf16; transformers (torch.topk) may take another of
+// them then. A NaN in a row of p is an Error when its experts are to be multiplied.
 enum class ChoiceWeights { as_they_are, normalised };
 template <class Expert, class Choice, ChoiceWeights kind = ChoiceWeights::as_they_are> constexpr auto choose(auto p) {
   const auto best = top_k<Expert, Choice>(p);

@@ -35,6 +35,14 @@ template <class Table, int capacity> struct Cuts : Legality<Table, capacity> {
     for (int i = 0; i < roots; ++i)
       if (this->is_block_cast(node[root[i].node])) this->refuse_block_cast(node[root[i].node]);
     for (int i = 0; i < roots && this->error.problem == PlanProblem::none; ++i) resolve(i);  // resolving may append roots
+    copy_saved_selections();
+  }
+  // A selection from a row that is stored by the program and saved for others is made once: the program's is a copy. (Where a tile holds what is
+  // selected from, it stores its selection to both places.)
+  constexpr void copy_saved_selections() {
+    for (int i = 0; i < roots; ++i)
+      if (const short n = root[i].node; node[n].kind == NodeKind::top_k && !root[i].store.temporary && this->is_cut(n))
+        root[i].copies = root[i].copies || !this->contracts(n, n);
   }
 
   // ---- statements become roots. A leaf read by a later statement is a new version of it.

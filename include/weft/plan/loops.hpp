@@ -91,4 +91,23 @@ template <class Plan> constexpr void order_nodes(const Plan& plan, int node, con
   order.add(node);
 }
 
+// ---- the tile of a segment
+// what the accumulators of a segment hold when its epilogue runs: its contractions, or the sum over their rows
+constexpr NodeList accumulated(const Segment& s) {
+  NodeList l;
+  if (s.combine >= 0) l.add(s.combine);
+  for (int i = 0; i < s.contractions && s.combine < 0; ++i) l.add(s.contraction[i]);
+  return l;
+}
+// Are some reductions of a segment more than one number for all columns that its tile reduces (tile_arrays of an executor)?
+template <class Plan> constexpr bool reduces_to_arrays(const Plan& plan, const Segment& s) {
+  Mask columns = 0;
+  for (int i = 0; i < s.contractions; ++i) columns |= plan.node[s.contraction[i]].axes;
+  for (int i = 0; i < s.reductions; ++i) {
+    const Node& r = plan.node[s.reduction[i]];
+    if (r.kind == NodeKind::top_k || r.bound != plan.node[s.reduction[0]].bound || (r.axes & ~columns)) return true;
+  }
+  return false;
+}
+
 }  // namespace weft

@@ -86,6 +86,22 @@ template <class P> constexpr bool stores_to(int leaf) {
   return false;
 }
 
+// By what the rows of a program are routed: the temporary that holds which part each row asks for, and the axis of the parts. -1 where nothing is
+// routed, or by an index that no kernel saves.
+struct RoutedBy {
+  short temporary = -1, axis = -1;
+};
+template <class P> constexpr RoutedBy routed_by() {
+  constexpr auto& plan = Compiled<P>::plan;
+  for (int k = 0; k < plan.kernels; ++k) {
+    const Kernel& q = plan.kernel[k];
+    if (q.index < 0 || plan.node[q.index].kind != NodeKind::leaf || plan.node[q.index].leaf < plan.leaves) continue;
+    const Node& right = plan.node[plan.node[q.segment[0].contraction[0]].operand[1]];
+    return {static_cast<short>(plan.node[q.index].leaf - plan.leaves), Compiled<P>::table.leaf[right.leaf].axis[right.dimension]};
+  }
+  return {};
+}
+
 // the functor of a Map, from the number of a record that has it
 template <class P, int record> using functor_at = typename functor_of<typename type_of_record<P, record>::type>::type;
 

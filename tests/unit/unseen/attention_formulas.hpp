@@ -1,7 +1,7 @@
 // attention_formulas: attention of kinds that the library does not contain: each is one kernel, streamed along the keys, with the mask as
 // the bounds of its loop.
 #pragma once
-#include <weft/nn/module.hpp>
+#include <weft/nn/layers.hpp>
 #include <weft/plan/plan.hpp>
 
 namespace weft::unseen::attention {
@@ -60,5 +60,36 @@ static_assert(kernel_count<Banded> == 1);
 // sigmoid attention has nothing to normalise (Ramapuram et al., arXiv 2409.04431)
 struct Sigmoid : decltype(program(assign(o, dot<Key>(where(position<Key> <= at_token, sigmoid(score() - 3_c), 0_c), v)))) {};
 static_assert(kernel_count<Sigmoid> == 1);
+
+// A cache whose rows lie anywhere (after PagedAttention, Kwon et al., arXiv 2309.06180): an index says in which slot each key is. New rows are
+// stored to slots, all are gathered where they are used.
+namespace cached {
+using Wide = Tile<"wide", 40>;
+using Slot = Axis<"slot">;
+template <Name name, class Rows> using Cache = Leaf<Role::state, chars<name>, bf16, Rows, KvHead, Wide>;
+template <Name name> using New = Input<name, bf16, Token, KvHead, Wide>;
+
+constexpr auto attention(auto keys, auto values) {
+  auto queries = Input<"q", bf16, Token, KvHead, Group, Wide>{};
+  return assign(Output<"o", float, Token, KvHead, Group, Wide>{}, attend<Wide>(queries, keys, values, position<Key> <= token_position));
+}
+constexpr auto contiguous() {
+  return program(attention(update<Key>(Cache<"keys", Key>{}, token_position, New<"k">{}),
+                           update<Key>(Cache<"values", Key>{}, token_position, New<"v">{})));
+}
+constexpr auto paged() {
+  auto keys = Cache<"keys", Slot>{};
+  auto values = Cache<"values", Slot>{};
+  auto slot = Input<"slot", std::int32_t, Key>{};
+  auto new_slot = Input<"new_slot", std::int32_t, Token>{};
+  return program(assign(at<Slot>(keys, new_slot), New<"k">{}), assign(at<Slot>(values, new_slot), New<"v">{}),
+                 attention(gather<Slot>(keys, slot), gather<Slot>(values, slot)));
+}
+}  // namespace cached
+struct Contiguous : decltype(cached::contiguous()) {};
+struct Paged : decltype(cached::paged()) {};
+static_assert(kernel_count<Contiguous> == 2);
+static_assert(kernel_count<Paged> == 2);
+static_assert(Compiled<Paged>::plan.kernel[1].skeleton == Skeleton::stream && Compiled<Paged>::plan.temporaries == 0);
 
 }  // namespace weft::unseen::attention
