@@ -7,8 +7,11 @@
 # The emulator replaces the CUDA runtime. The environment variable WEFT_PTXSIM names it where there is no GPU: a folder with a CMakeLists.txt
 # whose target is ptxsim_cudart, or a built library.
 #
-#   weft_cuda_target(<target>)                     compiles and links the .cu files of a target, and links what is made of others
-#   weft_cuda_model_kernels(<target> <head_dim>...) an object library: kernels of the models of the generator
+#   weft_cuda_target(<target>)             compiles and links the .cu files of a target, and links what is made of others
+#   weft_cuda_models(<target> <model>...)  an object library: models of the generator for devices, their kernels, and the function
+#                                          `std::vector<weft::CompiledModel> cuda_models()`. A <model> has run-time sizes and is called
+#                                          <head_dim>[:<experts>:<chosen>][:<format>]: 64, 128:f32, 128:60:4, 128:64:8:blocks. The formats are
+#                                          bf16, f32, blocks; without one it is bf16.
 set(weft_cuda_directory "${CMAKE_CURRENT_LIST_DIR}")
 
 macro(weft_enable_cuda)
@@ -50,13 +53,40 @@ function(weft_cuda_target target)
   endif()
 endfunction()
 
-function(weft_cuda_model_kernels target)  # ARGN: head_dims
+function(weft_cuda_models target)  # ARGN: models
+  set(templates "${weft_cuda_directory}/../examples/generate/cuda")
+  set(directory "${CMAKE_CURRENT_BINARY_DIR}/models_of_${target}")
+  set(elements_of_bf16 weft::bf16)
+  set(elements_of_f32 float)
+  set(elements_of_blocks weft::any_block)
+  set(calls)
   add_library(${target} OBJECT)
-  foreach(head_dim IN LISTS ARGN)
-    set(source "${CMAKE_CURRENT_BINARY_DIR}/kernels_of_${target}/head_dim_${head_dim}.cu")
-    configure_file("${weft_cuda_directory}/../examples/generate/cuda/kernels.cu.in" "${source}" @ONLY)
-    target_sources(${target} PRIVATE "${source}")
+  foreach(model IN LISTS ARGN)
+    if(NOT model MATCHES "^([0-9]+)(:([0-9]+):([0-9]+))?(:(bf16|f32|blocks))?$")
+      message(FATAL_ERROR "'${model}' is no model for CUDA devices: expected head_dim, experts and chosen where there are any, and a format, such as "
+        "64, 128:f32 or 128:60:4:bf16")
+    endif()
+    set(format ${CMAKE_MATCH_6})
+    if(NOT format)
+      set(format bf16)
+    endif()
+    set(weft_model "Qwen2Runtime<${CMAKE_MATCH_1}>")
+    set(weft_other_layer)
+    if(CMAKE_MATCH_2)
+      set(weft_model "Qwen2MoeRuntime<${CMAKE_MATCH_1}, ${CMAKE_MATCH_3}, ${CMAKE_MATCH_4}>")
+      set(weft_other_layer "template struct weft::cuda::Kernels<weft::OtherLayerProgram<Model, Format>>;\n")
+    endif()
+    set(weft_storage "Stored<${elements_of_${format}}>")
+    string(REGEX REPLACE "[^A-Za-z0-9]+" "_" name "${weft_model}_${format}")
+    configure_file("${templates}/kernels.cu.in" "${directory}/${name}.cu" @ONLY)
+    target_sources(${target} PRIVATE "${directory}/${name}.cu")
+    string(APPEND calls "          weft::compiled_device_model<weft::${weft_model}, weft::${weft_storage}>(),\n")
   endforeach()
-  target_link_libraries(${target} PRIVATE weft::weft)
+  set(weft_model_calls "${calls}")
+  configure_file("${templates}/models.cpp.in" "${directory}/models.cpp" @ONLY)
+  target_sources(${target} PRIVATE "${directory}/models.cpp")
+  target_include_directories(${target} PRIVATE "${templates}/..")
+  target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${weft_developer_flags}>")
+  target_link_libraries(${target} PRIVATE weft::generate)
   weft_cuda_target(${target})
 endfunction()

@@ -1,8 +1,9 @@
-// report: runs a norm, a decoder layer (in bf16, and with matrices in q4_0) and the head of Qwen2.5-0.5B once each, on zeros, for
-// benchmarks/cuda_report. Prints for each kernel of their plans the launches that it took, by their numbers, the bytes that the plan says
+// report: runs a norm, a decoder layer (in bf16, and with matrices in q4_0) and the head of Qwen2.5-0.5B, and 16 of the experts of Qwen1.5-MoE-A2.7B
+// (in bf16 and q4_0), four for each token, once each, on zeros, for benchmarks/cuda_report. Prints for each kernel of their plans the launches that it took, by their numbers, the bytes that the plan says
 // are the least, and its operations. `report TOKENS KEYS COUNTERS`
 #include <weft/cuda/executor.cuh>
 #include <weft/models/qwen2.hpp>
+#include <weft/nn/experts.hpp>
 #include <weft/plan/cost.hpp>
 
 #include <cstdio>
@@ -21,6 +22,21 @@ struct NormProgram : decltype(program(assign(Output<"y", bf16, Token, Axis<"hidd
   constexpr Input<"gain", bf16, Axis<"hidden", 896>> gain{};
   return x * rsqrt(mean<Axis<"hidden", 896>>(square(x)) + 1e-6_c) * gain;
 }()))) {};
+
+template <class W> struct ExpertsProgram : decltype(program(assign(Output<"y", bf16, Token, Axis<"hidden", 2048>>{}, [] {
+  using Expert = Tile<"expert", 16>;
+  using Choice = Tile<"choice", 4>;
+  using Hidden = Axis<"hidden", 2048>;
+  using Inter = Axis<"expert_intermediate", 1408>;
+  constexpr Input<"x", bf16, Token, Hidden> x{};
+  constexpr Input<"index", std::int32_t, Token, Choice> index{};
+  constexpr Input<"weight", float, Token, Choice> weight{};
+  auto each = gated_experts<Expert, Hidden, Inter>(x, index, Input<"gate", W, Expert, Inter, Hidden>{},
+                                                   Input<"up", W, Expert, Inter, Hidden>{}, Input<"down", W, Expert, Hidden, Inter>{});
+  return x + sum<Choice>(each * weight);
+}()))) {
+  using storage = Stored<W>;
+};
 
 long launches(const char* counters) {  // that the emulator has written a line for
   std::ifstream file(counters);
@@ -49,6 +65,10 @@ template <class P> void run(const char* name, long tokens, long keys, const char
       std::vector<std::int32_t> positions;
       for (long t = 0; t < n; ++t) positions.push_back(static_cast<std::int32_t>(keys - n + t));
       memory.back().upload(positions.data());
+    } else if (path == "index") {  // four different experts for each token, over all of them
+      std::vector<std::int32_t> experts;
+      for (long i = 0; i < n; ++i) experts.push_back(static_cast<std::int32_t>((i * 5 + i / 4) % 16));
+      memory.back().upload(experts.data());
     } else if (path == "window") {
       const std::int32_t everything = 1 << 30;
       memory.back().upload(&everything);
@@ -78,4 +98,6 @@ int main(int count, char** arguments) {
   run<LayerProgram<Qwen2_5_0_5B>>("layer", tokens, keys, arguments[3]);
   run<LayerProgram<Qwen2_5_0_5B, Stored<q4_0>>>("layer in q4_0", tokens, keys, arguments[3]);
   run<HeadProgram<Qwen2_5_0_5B>>("head", 1, keys, arguments[3]);
+  run<ExpertsProgram<bf16>>("experts", tokens, keys, arguments[3]);
+  run<ExpertsProgram<q4_0>>("experts in q4_0", tokens, keys, arguments[3]);
 }

@@ -1,5 +1,5 @@
-// cuda_models: the model types whose kernels for CUDA devices are part of this program (cuda/models.cpp; no_cuda/models.cpp where it was
-// built without).
+// cuda_models: the model types whose kernels for CUDA devices are part of this program (weft_cuda_models in cmake/WeftCuda.cmake;
+// no_cuda/models.cpp where it was built without).
 #pragma once
 #include <vector>
 

@@ -66,14 +66,15 @@ Parsed<Options> parse_options(int argc, char** argv) {
   add_cache_format(app, "--cache", o.cache);
   app.add_option("--logits", o.logits, "write the logits of the prompt, float32 [prompt token, vocabulary]")->type_name("FILE.npy");
   app.add_flag("--json", o.json, "end with a line that is a JSON object: the text, the ids, times and memory");
-  app.add_flag("--stats", o.stats, "print speed and memory on standard error");
+  app.add_flag("--stats", o.stats, "print speed, memory and, of models with experts, how busy each expert was, on standard error");
   app.add_flag("--explain", o.explain, "print the kernels of the model and why they are what they are, and stop");
   app.add_flag(
       "--profile", o.profile,
       "print the measured time of every kernel of a prefill and of a decode step beside what the plan predicts, and stop; without a "
       "prompt: of 512 tokens");
   app.add_flag("--describe", o.describe, "print the model's modules and parameters, and stop");
-  app.add_flag("--experts", o.experts, "print what WEFT_EXPERTS (CMake) must name for a model with experts, nothing for others, and stop");
+  app.add_flag("--experts", o.experts,
+               "print what WEFT_EXPERTS (CMake) must name for this model in this format, nothing for one without experts, and stop");
 
   parsed.exit_status = read_command_line(app, argc, argv, [&] {
     if (ids) o.ids = read_ids(*ids);

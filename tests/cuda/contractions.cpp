@@ -1,5 +1,6 @@
 // Contractions on the device give what double precision gives: few rows and many, ragged extents, aligned and not, staged or multiplied
 // from where the operands lie.
+#include "../support/selection_programs.hpp"
 #include "check.hpp"
 #include "contraction_programs.hpp"
 
@@ -48,4 +49,30 @@ TEST_CASE("a tile of more than 256 columns") {
       CAPTURE(deep);
       check<WideTile<bf16, bf16>::Normed>({{"row", rows}, {"deep", deep}}, f32_tolerance);
     }
+}
+
+// Choices are right or wrong: a wrong one is a large error.
+template <class P> void check_router() {
+  constexpr int router = leaf_number<P>("router"), x = leaf_number<P>("x");
+  for (const long tokens : {1, 5, 70}) {
+    CAPTURE(tokens);
+    CHECK(error_on_device<P>({{"token", tokens}}) < 10 * f32_tolerance);
+    RandomProgram<P> program({{"token", tokens}}, 2);
+    std::byte* rows = program.memory(router).data();
+    const long experts = Compiled<P>::table.leaf[router].extent[0];
+    const auto row = program.memory(router).size() / static_cast<std::size_t>(experts);
+    for (long e = experts / 4; e < experts; ++e)  // each has the same probability as three others
+      std::copy_n(rows + static_cast<std::size_t>(e % (experts / 4)) * row, row, rows + static_cast<std::size_t>(e) * row);
+    CHECK(error_on_device(program) < 10 * f32_tolerance);
+    std::fill_n(program.memory(x).data(), 4, std::byte{0xff});  // a NaN in the first row, whatever the format
+    run_on_device(program);
+    const auto* index = program.template data<std::int32_t>("index");
+    const long choices = Compiled<P>::table.leaf[leaf_number<P>("index")].extent[1];
+    CHECK(std::all_of(index, index + choices, [](std::int32_t i) { return i == -1; }));
+    CHECK(std::all_of(index + choices, index + choices * tokens, [](std::int32_t i) { return i >= 0; }));
+  }
+}
+TEST_CASE("routers") {
+  check_router<selections::Router60>();
+  check_router<selections::Router64>();
 }

@@ -1,4 +1,5 @@
 // programs of the skeleton contraction, for the device
+#include "../support/selection_programs.hpp"
 #include "contraction_programs.hpp"
 #include "on_device.cuh"
 
@@ -12,5 +13,7 @@ WEFT_RUN(skeletons::Product<float, bf16, bf16>::P)
 WEFT_RUN(skeletons::Product<float, f16, f16>::P)
 WEFT_RUN(skeletons::Batched)
 WEFT_RUN(contractions::WideTile<bf16, bf16>::Normed)
+WEFT_RUN(selections::Router60)
+WEFT_RUN(selections::Router64)
 
 }  // namespace weft

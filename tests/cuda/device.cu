@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "contraction_programs.hpp"
+#include "route_programs.hpp"
 #include "stream_programs.hpp"
 
 namespace weft::devices {
@@ -59,6 +60,9 @@ WEFT_HD void add_all(Layout& out) {
   out.add<cuda::Staging<Gated, 0>::RightTask<0, 0>, 2>();
   out.add<cuda::BlockFacts<Exact, 0>::Places, 2>();
   out.add<cuda::Fragments<Exact, 0, 0>, 4>();
+  out.add<cuda::Complaint, 2>();
+  out.add<cuda::GroupTile, 5>();
+  out.add<cuda::ManyRoutes<routes::Experts<bf16>::P, 1>::Places, 5>();
 }
 __global__ void layout_kernel(Layout* out) {
   Layout l;

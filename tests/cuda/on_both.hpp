@@ -16,9 +16,10 @@ template <class P> class OnBoth {
  public:
   OnBoth(const DecoderDims& dims, long tokens, long past)
       : program_(extents(dims, tokens, past), 3, static_cast<std::int32_t>(past), 0.1f) {
-    std::vector<float> frequencies(32);
+    std::vector<float> frequencies(static_cast<std::size_t>(dims.head_dim / 2));
     inverse_frequencies(1e6, frequencies);
     set("rms_norm_eps", {1e-6f});
+    set("norm_topk_prob", {1.f});
     set("window", {static_cast<float>(everything_is_visible)});
     set("inverse_frequency", frequencies);
   }
@@ -71,6 +72,8 @@ template <class P> class OnBoth {
   }
   RandomProgram<P> program_;
 };
-template <class P> double distance(long tokens, long past) { return OnBoth<P>(qwen2::b0_5, tokens, past).distance(); }
+template <class P> double distance(long tokens, long past, const DecoderDims& dims = qwen2::b0_5) {
+  return OnBoth<P>(dims, tokens, past).distance();
+}
 
 }  // namespace weft::test

@@ -1,4 +1,5 @@
 // programs of the skeletons map and row, for the device
+#include "../support/selection_programs.hpp"
 #include "on_device.cuh"
 #include "row_programs.hpp"
 
@@ -16,5 +17,11 @@ WEFT_RUN(rows::Embedding<q4_0>)
 WEFT_RUN(rows::InPlace)
 WEFT_RUN(skeletons::RowSum)
 WEFT_RUN(skeletons::Outer)
+WEFT_RUN(selections::Best<float>)
+WEFT_RUN(selections::BestOfColumns)
+WEFT_RUN(selections::ThirdBest)
+WEFT_RUN(selections::Met<float>)
+WEFT_RUN(selections::Met<bf16>)
+WEFT_RUN(selections::Counted)
 
 }  // namespace weft

@@ -2,6 +2,7 @@
 #include "../unit/unseen/attention_formulas.hpp"
 #include "../unit/unseen/pointwise_formulas.hpp"
 #include "../unit/unseen/projections_formulas.hpp"
+#include "../unit/unseen/routing_formulas.hpp"
 #include "on_device.cuh"
 
 namespace weft {
@@ -13,6 +14,7 @@ WEFT_RUN(unseen::attention::Sink)
 WEFT_RUN(unseen::attention::Unguarded)
 WEFT_RUN(unseen::attention::Banded)
 WEFT_RUN(unseen::attention::Sigmoid)
+WEFT_RUN(unseen::attention::Paged)
 WEFT_RUN(unseen::projections::HeadNorm)
 WEFT_RUN(unseen::projections::HeadNormRope)
 WEFT_RUN(unseen::projections::ScaledWeight)
@@ -22,5 +24,8 @@ WEFT_RUN(unseen::pointwise::GeGlu)
 WEFT_RUN(unseen::pointwise::Lora)
 WEFT_RUN(unseen::pointwise::GatedResidual)
 WEFT_RUN(unseen::pointwise::CrossEntropy)
+WEFT_RUN(unseen::routing::Hybrid)
+WEFT_RUN(unseen::routing::Grouped)
+WEFT_RUN(unseen::routing::ExpertChoice)
 
 }  // namespace weft

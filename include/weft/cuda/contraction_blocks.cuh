@@ -35,11 +35,12 @@ template <class P, int k> struct BlockFacts : TileFacts<P, k> {
   static constexpr int staged_bytes = stages * staged_columns * strip + staged_columns * static_cast<int>(sizeof(Run));
   template <int rows> static constexpr int shared_bytes =
       staged_bytes > T::template sum_bytes<rows> ? staged_bytes : T::template sum_bytes<rows>;
-  // of 128 rows that one multiprocessor holds: registers allow two where a single segment multiplies only digits
-  static constexpr int blocks_at_once = []<int... l>(std::integer_sequence<int, l...>) {
-    return (is_quantised<P, F::template Left<l>::node> && ...) && T::widest <= 128 && F::segments == 1 ? 2 : 1;
+  // that one multiprocessor holds; of 128 rows, registers allow two where a single segment multiplies only digits
+  static constexpr bool is_small = []<int... l>(std::integer_sequence<int, l...>) {
+    return (is_quantised<P, F::template Left<l>::node> && ...) && T::widest <= 128 && F::segments == 1;
   }
   (std::make_integer_sequence<int, F::lefts>{});
+  template <int rows> static constexpr int blocks_at_once = rows == 128 && !is_small ? 1 : 2;
   struct Places {
     std::byte* left[4]{};
     float* sums = nullptr;
@@ -82,8 +83,8 @@ template <class P, int k, int rows> struct BlockRows {
 
   // contractions [first, last) of segment g, which have their left operand in common
   template <int g, int first, int last, int pass_first, class Product>
-  WEFT_DEVICE static void multiply(const Binding<P>& b, const typename M::Places& places, Index<P>& index, long first_row,
-                                   long first_column, long column_count, long batch, unsigned char* shared, Product& product) {
+  WEFT_DEVICE static void multiply(const Binding<P>& b, const typename M::Places& places, Index<P>& index, const RowTile& tile,
+                                   long first_fragment, long first_column, long column_count, unsigned char* shared, Product& product) {
     using C = typename F::template Columns<g>;
     using Left = Fragments<P, k, F::template Operands<g, first>::left>;
     constexpr int columns = M::template columns<g>, count = (last - first) * columns;
@@ -98,7 +99,8 @@ template <class P, int k, int rows> struct BlockRows {
         using A = LeafAccess<P, O::right>;
         if (place / columns != c) return;
         const Format<typename type_of<O::format>::type> format(b.view[A::leaf].format);
-        runs[place] = {reinterpret_cast<const unsigned char*>(A::data(b)) + A::offset(b, index) / 32 / format.groups() * format.bytes(),
+        const long first_group = (A::offset(b, index) + O::part(b, tile.group)) / 32;
+        runs[place] = {reinterpret_cast<const unsigned char*>(A::data(b)) + first_group / format.groups() * format.bytes(),
                        static_cast<int>(groups / format.groups()) * format.bytes(), M::step_groups / format.groups() * format.bytes()};
       });
     }
@@ -120,9 +122,10 @@ template <class P, int k, int rows> struct BlockRows {
       commit_copies();
     };
     // rows that this warp has
-    const long tiles = Left::tiles(b), tile = (first_row + Product::first_row()) / fragment_rows;
-    const int row_tiles_left = static_cast<int>(tiles - tile < Product::row_tiles ? tiles - tile : Product::row_tiles);
-    const std::byte* left = places.left[F::template Operands<g, first>::left] + (batch * tiles + tile) * groups * Left::record_bytes;
+    const int all_left = (tile.count - Product::first_row() + fragment_rows - 1) / fragment_rows,
+              row_tiles_left = all_left < Product::row_tiles ? all_left : Product::row_tiles;
+    const std::byte* left = places.left[F::template Operands<g, first>::left] +
+                            (first_fragment + Product::first_row() / fragment_rows) * groups * Left::record_bytes;
     for (int s = 0; s < M::stages - 1; ++s) load(s);
     for (long s = 0; s < steps; ++s) {
       wait_for_copies<M::stages - 2>();
@@ -135,44 +138,42 @@ template <class P, int k, int rows> struct BlockRows {
     __syncthreads();
   }
 
-  template <int g> WEFT_DEVICE static void tile(const Binding<P>& b, const typename M::Places& places, long number, unsigned vectors) {
-    extern __shared__ __align__(128) float shared[];
-    using C = typename F::template Columns<g>;
+  // The sums of `tile`, whose rows lie from fragment `first_fragment` on, and tile `number` of columns; index stands at the batch. wide: where
+  // they lie if tiles are wide.
+  template <int g> WEFT_DEVICE static Accumulators products(const Binding<P>& b, const typename M::Places& places, Index<P>& index,
+                                                            const RowTile& tile, long first_fragment, long number, float* shared,
+                                                            float* wide) {
     constexpr int columns = M::template columns<g>, stride = M::template stride<g>;
-    const long first_row = static_cast<long>(blockIdx.x) * rows, row_count = count_of<P, typename F::Rows>(b), batch = blockIdx.z;
-    const long first_column = number * M::template step<g>, column_count = count_of<P, C>(b);
-    Index<P> index;
-    decode<P, typename F::Batch>(b, static_cast<unsigned>(batch), index);
-    float* sums = M::is_wide ? places.sums + M::place_in_memory() : shared;
+    const long first_column = number * M::template step<g>, column_count = count_of<P, typename F::template Columns<g>>(b);
+    float* sums = M::is_wide ? wide : shared;
     unroll<M::template passes<g>.count>([&](auto p) {
       constexpr int pass_first = M::template passes<g>.run[p].first, pass_last = M::template passes<g>.run[p].last;
       BlockProduct<rows, pass_last - pass_first, columns> product;
       product.clear();
       unroll<M::template runs<g, p>.count>([&](auto r) {
         constexpr int first = M::template runs<g, p>.run[r].first, last = M::template runs<g, p>.run[r].last;
-        multiply<g, first, last, pass_first>(b, places, index, first_row, first_column, column_count, batch,
+        multiply<g, first, last, pass_first>(b, places, index, tile, first_fragment, first_column, column_count,
                                              reinterpret_cast<unsigned char*>(shared), product);
       });
       product.write(sums + pass_first * columns, stride);
       __syncthreads();
     });
-    using Last = Epilogue<P, k, g>;
-    const long rows_left = row_count - first_row, columns_left = column_count - first_column;
-    const typename Last::Tile tile{first_row, first_column, static_cast<int>(rows_left < rows ? rows_left : rows),
-                                   static_cast<int>(columns_left < M::template step<g> ? columns_left : M::template step<g>)};
-    Last::run(b, index, tile, Accumulators{sums, stride, columns}, shared + (M::is_wide ? 0 : rows * stride), vectors >> g & 1u);
+    return {sums, stride, columns};
   }
 };
 
 // vectors: bit g says whether columns of segment g are stored some at a time
-template <class P, int k, int rows> __global__ void __launch_bounds__(2 * rows, rows == 128 ? BlockFacts<P, k>::blocks_at_once : 2)
+template <class P, int k, int rows, int held = BlockFacts<P, k>::template blocks_at_once<rows>>
+__global__ void __launch_bounds__(2 * rows, held)
     block_rows_kernel(const Binding<P> b, const typename BlockFacts<P, k>::Places places, unsigned vectors) {
+  extern __shared__ __align__(128) float shared[];
   using M = BlockFacts<P, k>;
-  long number = blockIdx.y;
-  unroll<M::F::segments>([&](auto g) {
-    const long tiles = M::template tiles<g>(b);
-    if (number >= 0 && number < tiles) BlockRows<P, k, rows>::template tile<g>(b, places, number, vectors);
-    number -= tiles;
+  M::template with_tile<rows>(b, [&](auto g, const RowTile& tile, long number, Index<P>& index) {
+    const long first_fragment = blockIdx.z * Fragments<P, k, 0>::tiles(b) + tile.first / fragment_rows;
+    const auto sums = BlockRows<P, k, rows>::template products<g>(b, places, index, tile, first_fragment, number, shared,
+                                                                  places.sums + M::place_in_memory());
+    Epilogue<P, k, g>::run(b, index, M::template columns_of<g>(b, tile, number), sums, shared + M::template values_at<rows, g>,
+                           vectors >> g & 1u);
   });
 }
 

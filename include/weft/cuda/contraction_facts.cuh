@@ -15,6 +15,7 @@ template <class P, int k> struct ContractionFacts {
   static constexpr auto& plan = trimmed_plan<P>;  // for facts only: device code cannot name it
   static constexpr Kernel kernel = trimmed_plan<P>.kernel[k];
   static constexpr int lefts = kernel.lefts, segments = kernel.segments;
+  static constexpr bool routes = kernel.skeleton == Skeleton::route;
 
   // ---- left operands
   static constexpr int first_with_left(int l) {
@@ -37,13 +38,23 @@ template <class P, int k> struct ContractionFacts {
     };
   };
 
+  // a right operand that is multiplied as it is stored: a leaf, or, of a routed contraction, the part of one that an index picks
+  static constexpr bool is_stored(const Node& n) { return n.kind == NodeKind::leaf || (routes && n.kind == NodeKind::gather); }
+
+  // what its groups are numbered by: the axis along which the index picks
+  static constexpr short group_axis = [] {
+    if (!routes) return short{-1};
+    const Node& right = plan.node[plan.node[kernel.segment[0].contraction[0]].operand[1]];
+    return Compiled<P>::table.leaf[right.leaf].axis[right.dimension];
+  }();
+
   // ---- the format in which operands are multiplied: bf16 or f16 where both are such numbers, so that nothing is rounded; else f32
   static constexpr bool multiplies(DType t) {
     for (int g = 0; g < kernel.segments; ++g)
       for (int i = 0; i < kernel.segment[g].contractions; ++i) {
         const Node &c = plan.node[kernel.segment[g].contraction[i]], &left = plan.node[c.operand[0]], &right = plan.node[c.operand[1]];
         if ((left.kind != NodeKind::leaf && left.kind != NodeKind::cast) || left.dtype != t) return false;
-        if (right.kind != NodeKind::leaf || right.dtype != t) return false;
+        if (!is_stored(right) || right.dtype != t) return false;
       }
     return true;
   }
@@ -57,18 +68,24 @@ template <class P, int k> struct ContractionFacts {
     for (int g = 0; g < kernel.segments; ++g)
       for (int i = 0; i < kernel.segment[g].contractions; ++i) {
         const Node& right = plan.node[plan.node[kernel.segment[g].contraction[i]].operand[1]];
-        if (l < 0 || kernel.segment[g].left_of[i] == l) n += (right.kind == NodeKind::leaf && is_block(right.dtype)) == in_blocks;
+        if (l < 0 || kernel.segment[g].left_of[i] == l) n += (is_stored(right) && is_block(right.dtype)) == in_blocks;
       }
     return n;
   }
   static constexpr bool all_in_blocks = rights(-1, false) == 0;
 
-  // ---- rows
-  static constexpr AxisList rows_list = [] {
-    const Node& left = plan.node[kernel.left[0].node];
-    const Mask rows = kernel.rows & ~kernel.batch;
-    return left.kind == NodeKind::leaf ? ordered(plan, rows, left) : ordered(plan, rows, plan.store[kernel.segment[0].store[0]]);
-  }();
+  static constexpr AxisList join(AxisList a, const AxisList& b) {
+    for (int i = 0; i < b.count; ++i) a.axis[a.count++] = b.axis[i];
+    return a;
+  }
+  // ---- rows; those that a routed contraction adds up lie together
+  static constexpr AxisList ordered_rows(Mask rows) {
+    const Node& reference = plan.node[routes ? kernel.index : kernel.left[0].node];
+    return reference.kind == NodeKind::leaf ? ordered(plan, rows, reference) : ordered(plan, rows, plan.store[kernel.segment[0].store[0]]);
+  }
+  static constexpr AxisList output_rows_list = ordered_rows(kernel.rows & ~kernel.batch & ~kernel.combined);
+  static constexpr AxisList combined_list = ordered_rows(kernel.combined);
+  static constexpr AxisList rows_list = join(output_rows_list, combined_list);
   static constexpr AxisList batch_list = ordered(plan, kernel.batch, plan.store[kernel.segment[0].store[0]]);
   struct Rows {
     static constexpr AxisList list = rows_list;
@@ -76,18 +93,49 @@ template <class P, int k> struct ContractionFacts {
   struct Batch {
     static constexpr AxisList list = batch_list;
   };
-  static constexpr AxisList join(AxisList a, const AxisList& b) {
-    for (int i = 0; i < b.count; ++i) a.axis[a.count++] = b.axis[i];
-    return a;
+  struct OutputRows {  // whose results are stored
+    static constexpr AxisList list = output_rows_list;
+  };
+  struct Combined {
+    static constexpr AxisList list = combined_list;
+  };
+  // of staged left rows: those of a routed contraction that its left operand has, which the others share
+  struct LeftRows {
+    static constexpr AxisList list = [] {
+      const AxisList all = join(batch_list, rows_list);
+      AxisList l;
+      for (int i = 0; i < all.count; ++i)
+        if (!routes || (plan.node[kernel.left[0].node].axes & bit(all.axis[i]))) l.axis[l.count++] = all.axis[i];
+      return l;
+    }();
+  };
+  template <int i = 0> WEFT_DEVICE static long left_row(const Binding<P>& b, const Index<P>& index, long before = 0) {
+    if constexpr (i == LeftRows::list.count) {
+      return before;
+    } else {
+      constexpr int axis = LeftRows::list.axis[i];
+      return left_row<i + 1>(b, index, before * extent_of<P, axis>(b) + index.at[axis]);
+    }
   }
 
   // ---- The columns of a segment, counted along its list. A tile has a run of them, or, where the epilogue reduces over columns, all that
   // it reduces over: the innermost axes.
   template <int g> struct Columns {
     static constexpr Segment segment = kernel.segment[g];
-    static constexpr Mask reduced = segment.reductions ? plan.node[segment.reduction[0]].bound : 0;
+    static constexpr bool in_arrays = reduces_to_arrays(plan, segment);
+    static constexpr Mask columns = [] {  // of contractions; an array may have other axes, too
+      if (!in_arrays) return segment.columns;
+      Mask m = 0;
+      for (int i = 0; i < segment.contractions; ++i) m |= plan.node[segment.contraction[i]].axes;
+      return m & segment.columns;
+    }();
+    static constexpr Mask reduced = [] {
+      Mask m = 0;
+      for (int i = 0; i < segment.reductions; ++i) m |= plan.node[segment.reduction[i]].bound;
+      return m & columns;
+    }();
     static constexpr AxisList list =
-        join(ordered(plan, segment.columns & ~reduced, plan.store[segment.store[0]]),
+        join(ordered(plan, columns & ~reduced, plan.store[segment.store[0]]),
              reduced ? ordered_below(plan, reduced, plan.node[segment.contraction[0]].operand[1]) : AxisList{});
     static constexpr int lane = list.axis[list.count - 1], contractions = segment.contractions;
     static constexpr int stored_together = [] {  // columns, where results are stored in blocks
@@ -119,10 +167,29 @@ template <class P, int k> struct ContractionFacts {
   // ---- the operands of contraction i of segment g
   template <int g, int i> struct Operands {
     static constexpr int node = kernel.segment[g].contraction[i], left = kernel.segment[g].left_of[i], right = plan.node[node].operand[1];
-    static constexpr bool right_is_leaf = plan.node[right].kind == NodeKind::leaf;
+    static constexpr bool right_is_stored = is_stored(plan.node[right]);
     static constexpr DType format = plan.node[right].dtype;
-    static constexpr bool in_blocks = right_is_leaf && is_block(format);
+    static constexpr bool in_blocks = right_is_stored && is_block(format);
+    // where the part of a group begins, in elements
+    WEFT_BOTH static long part(const Binding<P>& b, long group) {
+      if constexpr (routes) {
+        constexpr int dimension = trimmed_plan<P>.node[right].dimension, leaf = trimmed_plan<P>.node[right].leaf;
+        return group * b.view[leaf].stride[dimension];
+      } else {
+        return 0;
+      }
+    }
   };
+};
+
+// Rows that are multiplied together: `count` from the first on, or, of a routed contraction, so many of those in `order`, which have the right
+// operands of one group.
+struct RowTile {
+  long first;
+  int count;
+  const std::int32_t* order = nullptr;
+  int group = 0;
+  WEFT_DEVICE unsigned number(int row) const { return static_cast<unsigned>(order ? order[first + row] : first + row); }
 };
 
 // A leaf can be multiplied from where it lies if its depth is contiguous and 16 bytes can be loaded at once from every multiple of 16 bytes
@@ -158,6 +225,8 @@ template <class P, int leaf, class Depth> void expect_blocks_along(const Binding
     regular = regular && (A::template step<axis>(b) == expected || extent == 1);
     expected *= extent;
   });
+  constexpr int indexed = trimmed_plan<P>.node[leaf].dimension;
+  if constexpr (indexed >= 0) regular = regular && view.stride[indexed] % block_elements(view.format) == 0;
   if (!regular || expected % block_elements(view.format) != 0) refuse("its blocks do not lie along the contracted axis");
 }
 

@@ -69,19 +69,21 @@ template <class P, int k, int rows> struct FewRows {
   using F = ContractionFacts<P, k>;
   using M = FewFacts<P, k>;
 
-  // ---- left rows. The share of each thread in a statistic depends on the extents alone, so a row's bits do not depend on how many there
-  // are.
-  template <int l> WEFT_DEVICE static void stage(const Binding<P>& b, Index<P> index, int count, float* to, float* scratch) {
+  // ---- left rows, at most `slots` of them. The share of each thread in a statistic depends on the extents alone, so a row's bits do not depend
+  // on how many there are.
+  template <int l>
+  WEFT_DEVICE static void stage(const Binding<P>& b, Index<P> index, const RowTile& tile, int slots, float* to, float* scratch) {
     using Task = SharedRow<P, k, l>;
     constexpr int statistics = Task::statistics.count;
     const long words = M::template LeftRow<l>::words(b);
-    float *part = scratch, *statistic = scratch + rows * M::warps;
+    float *part = scratch, *statistic = scratch + slots * M::warps;
+    const int count = tile.count;
     RowBody<Task, 0, true> body;
     unroll<statistics>([&](auto p) {
       constexpr int node = Task::statistics.node[p];
       constexpr bool is_sum = trimmed_plan<P>.node[node].monoid == Monoid::sum;
       for (int r = 0; r < count; ++r) {
-        decode<P, typename F::Rows>(b, static_cast<unsigned>(r), index);
+        decode<P, typename F::Rows>(b, tile.number(r), index);
 #pragma unroll
         for (int q = 0; q < p; ++q) body.statistics[q] = statistic[r * statistics + q];
         const float share = reduce_warp<is_sum>(body.template share<p>(b, index));
@@ -96,19 +98,21 @@ template <class P, int k, int rows> struct FewRows {
       __syncthreads();
     });
     for (int r = 0; r < count; ++r) {
-      decode<P, typename F::Rows>(b, static_cast<unsigned>(r), index);
+      decode<P, typename F::Rows>(b, tile.number(r), index);
 #pragma unroll
       for (int q = 0; q < statistics; ++q) body.statistics[q] = statistic[r * statistics + q];
       body.finish(b, index, Task{to + r * words, words / 2});
     }
-    for (long i = count * words + threadIdx.x; i < rows * words; i += M::threads) to[i] = 0.f;  // rows that are not there
+    if constexpr (!F::routes)
+      for (long i = count * words + threadIdx.x; i < slots * words; i += M::threads) to[i] = 0.f;  // rows that are not there
   }
 
-  // ---- contraction i of segment g at columns [column, column + n) of a tile, a share of the depth
+  // ---- contraction i of segment g at columns [column, column + n) of a tile, a share of the depth. Of the left rows `exist` are there; where rows
+  // are routed, the last one stands for the others, else these are zeros.
   template <int g> using RingOf = Ring<P, k, g, rows>;
   template <int g, int i> using Left = typename M::template LeftRow<F::template Operands<g, i>::left>;
   template <int g, int i> WEFT_DEVICE static void multiply(const RingOf<g>& ring, Index<P>& index, RingCursor& cursor, int& slot,
-                                                           int column, const float* left, float (&sum)[RingOf<g>::n][rows]) {
+                                                           int column, const float* left, int exist, float (&sum)[RingOf<g>::n][rows]) {
     using R = RingOf<g>;
     using O = typename F::template Operands<g, i>;
     using W = typename type_of<O::format>::type;
@@ -117,6 +121,7 @@ template <class P, int k, int rows> struct FewRows {
     const Binding<P>& b = ring.b;
     const int lane = static_cast<int>(threadIdx.x % 32);
     const long words = Left<g, i>::words(b);
+    const auto row = [&](int r) { return left + (F::routes && r >= exist ? exist - 1 : r) * words; };
     if constexpr (O::in_blocks) {
       const auto format = R::template format<i>(b);
       const long groups = R::template groups<i>(b), steps = R::template steps<i>(b),
@@ -141,8 +146,7 @@ template <class P, int k, int rows> struct FewRows {
 #pragma unroll
         for (int r = 0; r < rows; ++r)
 #pragma unroll
-          for (int c = 0; c < n; ++c)
-            sum[c][r] = times_group<Left<g, i>::form == RowForm::digits>(group[c], left + r * words, at, sum[c][r]);
+          for (int c = 0; c < n; ++c) sum[c][r] = times_group<Left<g, i>::form == RowForm::digits>(group[c], row(r), at, sum[c][r]);
       }
     } else {
       const W* data[n];
@@ -150,7 +154,7 @@ template <class P, int k, int rows> struct FewRows {
       for (int c = 0; c < n; ++c) {
         decode<P, typename R::C>(b, static_cast<unsigned>(ring.first + column + c < ring.end ? ring.first + column + c : ring.end - 1),
                                  index);
-        data[c] = A::data(b) + A::offset(b, index);
+        data[c] = A::data(b) + A::offset(b, index) + O::part(b, ring.group);
       }
       const long steps = count_of<P, typename F::template Left<O::left>::Depth>(b) / Share<W>::elements;
 #pragma unroll 2
@@ -161,47 +165,52 @@ template <class P, int k, int rows> struct FewRows {
 #pragma unroll
         for (int r = 0; r < rows; ++r)
 #pragma unroll
-          for (int c = 0; c < n; ++c) sum[c][r] = share[c].times(left + r * words, words / 2, s, sum[c][r]);
+          for (int c = 0; c < n; ++c) sum[c][r] = share[c].times(row(r), words / 2, s, sum[c][r]);
       }
     }
   }
 
-  template <int g>
-  WEFT_DEVICE static RingOf<g> ring_of(const Binding<P>& b, long number, const typename M::Split& split, const unsigned char* memory) {
+  // memory: of the rings of all warps, ring_bytes long
+  template <int g> WEFT_DEVICE static RingOf<g> ring_of(const Binding<P>& b, long number, const typename M::Split& split,
+                                                        const float* memory, int ring_bytes, long group = 0) {
     const int columns = M::template columns<g>(split), warp = static_cast<int>(threadIdx.x / 32), of = split.of[g];
     const long first = number * columns, all = count_of<P, typename F::template Columns<g>>(b);
-    return {b,         shared_address(memory) + static_cast<unsigned>(warp * RingOf<g>::slots * RingOf<g>::n * RingOf<g>::strip),
+    return {b,         shared_address(memory) + static_cast<unsigned>(warp * (ring_bytes / M::warps)),
             first,     first + columns < all ? first + columns : all,
             columns,   M::warps / of * RingOf<g>::n,
-            warp % of, of};
+            warp % of, of,
+            group};
   }
-  template <int g> WEFT_DEVICE static void tile(const RingOf<g>& ring, Index<P>& index, RingCursor& cursor, int count,
-                                                const float* const* left, float* sums, bool vectors) {
+  // Multiplies the left rows in slots [first, first + exist) of `slots`: what the warps that share a column have of it,
+  // sums[(part * slots + slot) * stride + contraction * columns + column]
+  template <int g> WEFT_DEVICE static void multiply(const RingOf<g>& ring, Index<P>& index, RingCursor& cursor, const float* const* left,
+                                                    int first, int exist, int slots, float* sums) {
     constexpr int n = RingOf<g>::n, contractions = F::template Columns<g>::contractions;
     const int columns = ring.columns, split = ring.split, stride = contractions * columns;
     int slot = 0;
     for (int column = static_cast<int>(threadIdx.x / 32) / split * n; column < columns; column += ring.stride) {
       unroll<contractions>([&](auto i) {
         float sum[n][rows] = {};
-        multiply<g, i>(ring, index, cursor, slot, column, left[F::template Operands<g, i>::left], sum);
+        multiply<g, i>(ring, index, cursor, slot, column, left[F::template Operands<g, i>::left] + first * Left<g, i>::words(ring.b), exist,
+                       sum);
 #pragma unroll
         for (int r = 0; r < rows; ++r)
 #pragma unroll
           for (int c = 0; c < n; ++c) {
             const float total = reduce_warp<true>(sum[c][r]);
-            if (threadIdx.x % 32 == 0 && column + c < columns) sums[(ring.part * rows + r) * stride + i * columns + column + c] = total;
+            if (threadIdx.x % 32 == 0 && (!F::routes || r < exist) && column + c < columns)
+              sums[(ring.part * slots + first + r) * stride + i * columns + column + c] = total;
           }
       });
     }
+  }
+  // adds up what the warps that share a column have: `count` sums each, `step` apart
+  WEFT_DEVICE static void join(int split, int count, int step, float* sums) {
     __syncthreads();
-    if (split > 1) {
-      for (int e = static_cast<int>(threadIdx.x); e < rows * stride; e += M::threads)
-        for (int s = 1; s < split; ++s) sums[e] += sums[s * rows * stride + e];
-      __syncthreads();
-    }
-    using Last = Epilogue<P, k, g>;
-    Last::run(ring.b, index, {0, ring.first, count, static_cast<int>(ring.end - ring.first)}, Accumulators{sums, stride, columns},
-              sums + split * rows * stride, vectors);
+    if (split == 1) return;
+    for (int e = static_cast<int>(threadIdx.x); e < count; e += M::threads)
+      for (int s = 1; s < split; ++s) sums[e] += sums[s * step + e];
+    __syncthreads();
   }
 };
 
@@ -214,13 +223,12 @@ template <class P, int k, int rows> __global__ void __launch_bounds__(FewFacts<P
   Index<P> index;
   decode<P, typename F::Batch>(b, blockIdx.y, index);
   constexpr int ring_bytes = M::template ring_bytes<rows>;
-  const auto* ring_memory = reinterpret_cast<const unsigned char*>(shared);
   RingCursor cursor;
   long number = blockIdx.x;
   unroll<F::segments>([&](auto g) {
     const long tiles = M::template tiles<g>(b, split);
     if constexpr (M::template InBlocks<g>::any)
-      if (number >= 0 && number < tiles) cursor = Body::template ring_of<g>(b, number, split, ring_memory).begin(index);
+      if (number >= 0 && number < tiles) cursor = Body::template ring_of<g>(b, number, split, shared, ring_bytes).begin(index);
     number -= tiles;
   });
   float* scratch = shared + ring_bytes / 4;
@@ -228,15 +236,21 @@ template <class P, int k, int rows> __global__ void __launch_bounds__(FewFacts<P
   const float* left[F::lefts];
   unroll<F::lefts>([&](auto l) {
     left[l] = to;
-    Body::template stage<l>(b, index, count, to, scratch);
+    Body::template stage<l>(b, index, {0, count}, rows, to, scratch);
     to += rows * M::template LeftRow<l>::words(b);
   });
   __syncthreads();
   number = blockIdx.x;
   unroll<F::segments>([&](auto g) {
     const long tiles = M::template tiles<g>(b, split);
-    if (number >= 0 && number < tiles)
-      Body::template tile<g>(Body::template ring_of<g>(b, number, split, ring_memory), index, cursor, count, left, to, vectors >> g & 1u);
+    if (number >= 0 && number < tiles) {
+      const auto ring = Body::template ring_of<g>(b, number, split, shared, ring_bytes);
+      const int stride = F::template Columns<g>::contractions * ring.columns;
+      Body::template multiply<g>(ring, index, cursor, left, 0, count, rows, to);
+      Body::join(ring.split, count * stride, rows * stride, to);
+      Epilogue<P, k, g>::run(b, index, {0, ring.first, count, static_cast<int>(ring.end - ring.first)},
+                             Accumulators{to, stride, ring.columns}, to + ring.split * rows * stride, vectors >> g & 1u);
+    }
     number -= tiles;
   });
 }
@@ -251,11 +265,8 @@ template <class P, int k> struct ContractionOfFewRows {
       return false;
     } else {
       const long count = count_of<P, typename F::Rows>(b);
-      bool in_place = count > 0 && count <= most_rows && shared_bytes(b, split_of(b), count == 1 ? 1 : most_rows) <= M::most_shared;
-      unroll<F::segments>(
-          [&](auto g) { unroll<F::template Columns<g>::contractions>([&](auto i) { in_place = in_place && right_lies<g, i>(b); }); });
-      unroll<F::lefts>([&](auto l) { in_place = in_place && RowLaunch<SharedRow<P, k, l>>::is_aligned(b); });
-      return in_place;
+      return operands_lie(b) && count > 0 && count <= most_rows &&
+             shared_bytes(b, split_of(b), count == 1 ? 1 : most_rows) <= M::most_shared;
     }
   }
   static void run(const Binding<P>& b, cudaStream_t stream) {
@@ -265,17 +276,12 @@ template <class P, int k> struct ContractionOfFewRows {
       launch<most_rows>(b, static_cast<int>(count_of<P, typename F::Rows>(b)), stream);
   }
 
- private:
-  // Throws Error where blocks do not lie along the depth.
-  template <int g, int i> static bool right_lies(const Binding<P>& b) {
-    using O = typename F::template Operands<g, i>;
-    using Depth = typename F::template Left<O::left>::Depth;
-    if constexpr (O::in_blocks) {
-      expect_blocks_along<P, O::right, Depth>(b);
-      return true;
-    } else {
-      return lies_along<P, O::right, Depth, 8>(b);
-    }
+  // Can all operands be read as these kernels read them? Throws Error where blocks do not lie along the depth.
+  static bool operands_lie(const Binding<P>& b) {
+    bool lie = true;
+    unroll<F::segments>([&](auto g) { unroll<F::template Columns<g>::contractions>([&](auto i) { lie = right_lies<g, i>(b) && lie; }); });
+    unroll<F::lefts>([&](auto l) { lie = lie && RowLaunch<SharedRow<P, k, l>>::is_aligned(b); });
+    return lie;
   }
   // More warps share a column as long as that makes blocks for an idle device and leaves each half of its lanes work. They take several
   // turns where even then there are more tiles than a device has room for.
@@ -297,12 +303,24 @@ template <class P, int k> struct ContractionOfFewRows {
     });
     return s;
   }
+
+ private:
+  template <int g, int i> static bool right_lies(const Binding<P>& b) {
+    using O = typename F::template Operands<g, i>;
+    using Depth = typename F::template Left<O::left>::Depth;
+    if constexpr (O::in_blocks) {
+      expect_blocks_along<P, O::right, Depth>(b);
+      return true;
+    } else {
+      return lies_along<P, O::right, Depth, 8>(b);
+    }
+  }
   static long shared_bytes(const Binding<P>& b, const typename M::Split& split, int rows) {
     long words = (rows == 1 ? M::template ring_bytes<1> : M::template ring_bytes<most_rows>) / 4 + rows * (M::warps + 8), sums = 0;
     unroll<F::lefts>([&](auto l) { words += rows * M::template LeftRow<l>::words(b); });
     unroll<F::segments>([&](auto g) {
       using C = typename F::template Columns<g>;
-      const long n = rows * (static_cast<long>(split.of[g]) * C::contractions * M::template columns<g>(split) + C::segment.reductions + 1);
+      const long n = rows * (static_cast<long>(split.of[g]) * C::contractions * M::template columns<g>(split) + RowValues<P, k, g>::count);
       sums = n > sums ? n : sums;
     });
     return (words + sums) * 4;

@@ -38,7 +38,7 @@ template <class P, int k> struct FewFacts {
         const Node& c = F::plan.node[F::kernel.segment[g].contraction[i]];
         const Node &left = F::plan.node[c.operand[0]], &right = F::plan.node[c.operand[1]];
         const bool quantised = left.kind == NodeKind::cast && is_block(left.dtype);
-        if (right.kind != NodeKind::leaf || right.dtype == DType::i32) return false;
+        if (!F::is_stored(right) || right.dtype == DType::i32) return false;
         if (quantised && !is_block(right.dtype)) return false;
       }
     for (int l = 0; l < F::lefts; ++l)

@@ -26,6 +26,7 @@ template <class P, int k, int g, int rows> struct Ring {
   long first, end;      // columns
   int columns, stride;  // of the tile; from one group side by side to the next
   int part, split;
+  long group = 0;  // whose right operands it reads, of a routed contraction
 
   template <int i> WEFT_DEVICE static Format<W<i>> format(const Binding<P>& b) {
     return Format<W<i>>(b.view[LeafAccess<P, O<i>::right>::leaf].format);
@@ -39,7 +40,7 @@ template <class P, int k, int g, int rows> struct Ring {
     using A = LeafAccess<P, O<i>::right>;
     decode<P, C>(b, static_cast<unsigned>(first + column < end ? first + column : end - 1), index);
     const auto f = format<i>(b);
-    return reinterpret_cast<const unsigned char*>(A::data(b)) + A::offset(b, index) / 32 / f.groups() * f.bytes();
+    return reinterpret_cast<const unsigned char*>(A::data(b)) + (A::offset(b, index) + O<i>::part(b, group)) / 32 / f.groups() * f.bytes();
   }
   // sets the cursor to the first run, from its contraction on, of which this warp has a part
   WEFT_DEVICE void find(Index<P>& index, RingCursor& c) const {

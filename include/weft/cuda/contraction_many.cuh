@@ -16,6 +16,7 @@ template <class P, int k> struct ManyFacts : TileFacts<P, k> {
   template <int rows> static constexpr int staged_bytes = stages*(rows + T::widest_pass) * stage_bytes;
   template <int rows> static constexpr int shared_bytes =
       staged_bytes<rows> > T::template sum_bytes<rows> ? staged_bytes<rows> : T::template sum_bytes<rows>;
+  template <int rows> static constexpr int blocks_at_once = rows == 128 ? 2 : 3;  // that one multiprocessor holds
 };
 
 template <class P, int k, int rows> struct ManyRows {
@@ -41,28 +42,35 @@ template <class P, int k, int rows> struct ManyRows {
       }
     }
   }
-  template <int l> WEFT_DEVICE static Sources<rows> left_sources(const Binding<P>& b, const Places& places, Index<P>& index, long first_row,
-                                                                 long row_count, long batch) {
+  template <int l> WEFT_DEVICE static Sources<rows> left_sources(const Binding<P>& b, const Places& places, Index<P>& index,
+                                                                 const RowTile& tile, long batch) {
     using L = typename F::template Left<l>;
     Sources<rows> s;
     const long size = round_up(count_of<P, typename L::Depth>(b), M::piece);
 #pragma unroll
     for (int i = 0; i < (rows + at_once - 1) / at_once; ++i) {
-      const long row = first_row + threadIdx.x / 4 + i * at_once;
+      const int row = static_cast<int>(threadIdx.x / 4) + i * at_once;
       s.row[i] = nullptr;
-      if (row >= row_count) continue;
+      if (row >= tile.count) continue;
       if (places.left[l]) {
-        s.row[i] = places.left[l] + (batch * row_count + row) * size;
+        long number = tile.number(row);
+        if constexpr (F::routes) {
+          decode<P, typename F::Rows>(b, tile.number(row), index);
+          number = F::left_row(b, index);
+        }
+        s.row[i] = places.left[l] + (batch * count_of<P, typename F::Rows>(b) + number) * size;
       } else if constexpr (L::is_leaf && LeafAccess<P, L::node>::dtype == F::element) {
-        decode<P, typename F::Rows>(b, static_cast<unsigned>(row), index);
+        decode<P, typename F::Rows>(b, tile.number(row), index);
         s.row[i] = LeafAccess<P, L::node>::data(b) + LeafAccess<P, L::node>::offset(b, index);
       }
     }
     return s;
   }
-  // of contractions [first, last) of segment g
+  // of contractions [first, last) of segment g; part: the batch, or the group, where operands were staged
   template <int g, int first, int last> WEFT_DEVICE static auto right_sources(const Binding<P>& b, const Places& places, Index<P>& index,
-                                                                              long first_column, long column_count, long batch) {
+                                                                              const RowTile& tile, long first_column, long column_count,
+                                                                              long batch) {
+    const long part = F::routes ? tile.group : batch;
     using C = typename F::template Columns<g>;
     constexpr int columns = M::template columns<g>, count = (last - first) * columns;
     const long end = first_column + M::template step<g> < column_count ? first_column + M::template step<g> : column_count;
@@ -80,9 +88,9 @@ template <class P, int k, int rows> struct ManyRows {
         using O = typename F::template Operands<g, number>;
         using L = typename F::template Left<O::left>;
         if (places.right[g][number]) {
-          s.row[i] = places.right[g][number] + (batch * column_count + column) * round_up(count_of<P, typename L::Depth>(b), M::piece);
-        } else if constexpr (O::right_is_leaf && trimmed_plan<P>.node[O::right].dtype == F::element) {
-          s.row[i] = LeafAccess<P, O::right>::data(b) + LeafAccess<P, O::right>::offset(b, index);
+          s.row[i] = places.right[g][number] + (part * column_count + column) * round_up(count_of<P, typename L::Depth>(b), M::piece);
+        } else if constexpr (O::right_is_stored && trimmed_plan<P>.node[O::right].dtype == F::element) {
+          s.row[i] = LeafAccess<P, O::right>::data(b) + LeafAccess<P, O::right>::offset(b, index) + O::part(b, tile.group);
         }
       });
     }
@@ -91,12 +99,12 @@ template <class P, int k, int rows> struct ManyRows {
 
   // contractions [first, last) of segment g, in the pass from contraction `pass_first` on
   template <int g, int first, int last, int pass_first, class Product>
-  WEFT_DEVICE static void multiply(const Binding<P>& b, const Places& places, Index<P>& index, long first_row, long row_count,
-                                   long first_column, long column_count, long batch, unsigned shared, Product& product) {
+  WEFT_DEVICE static void multiply(const Binding<P>& b, const Places& places, Index<P>& index, const RowTile& tile, long first_column,
+                                   long column_count, long batch, unsigned shared, Product& product) {
     constexpr int left = F::template Operands<g, first>::left;
     constexpr int columns = M::template columns<g>, right_rows = (last - first) * columns;
-    const auto left_rows = left_sources<left>(b, places, index, first_row, row_count, batch);
-    const auto right = right_sources<g, first, last>(b, places, index, first_column, column_count, batch);
+    const auto left_rows = left_sources<left>(b, places, index, tile, batch);
+    const auto right = right_sources<g, first, last>(b, places, index, tile, first_column, column_count, batch);
     const long depth = count_of<P, typename F::template Left<left>::Depth>(b);
     const int count = static_cast<int>((depth + M::stage_elements - 1) / M::stage_elements);
     constexpr unsigned slot = (rows + right_rows) * stage_bytes;
@@ -121,45 +129,38 @@ template <class P, int k, int rows> struct ManyRows {
     __syncthreads();
   }
 
-  template <int g>
-  WEFT_DEVICE static void tile(const Binding<P>& b, const Places& places, float* sums_in_memory, long number, unsigned vectors) {
-    extern __shared__ __align__(128) float shared[];
-    using C = typename F::template Columns<g>;
+  // The sums of `tile` and tile `number` of columns; index stands at the batch. wide: where they lie if tiles are wide.
+  template <int g> WEFT_DEVICE static Accumulators products(const Binding<P>& b, const Places& places, Index<P>& index, const RowTile& tile,
+                                                            long number, long batch, float* shared, float* wide) {
     constexpr int columns = M::template columns<g>, stride = M::template stride<g>;
-    const long first_row = static_cast<long>(blockIdx.x) * rows, row_count = count_of<P, typename F::Rows>(b), batch = blockIdx.z;
-    const long first_column = number * M::template step<g>, column_count = count_of<P, C>(b);
-    Index<P> index;
-    decode<P, typename F::Batch>(b, static_cast<unsigned>(batch), index);
-    float* sums = M::is_wide ? sums_in_memory + M::place_in_memory() : shared;
+    const long first_column = number * M::template step<g>, column_count = count_of<P, typename F::template Columns<g>>(b);
+    float* sums = M::is_wide ? wide : shared;
     unroll<M::template passes<g>.count>([&](auto p) {
       constexpr int pass_first = M::template passes<g>.run[p].first, pass_last = M::template passes<g>.run[p].last;
       TileProduct<E, rows, pass_last - pass_first, columns> product;
       product.clear();
       unroll<M::template runs<g, p>.count>([&](auto r) {
         constexpr int first = M::template runs<g, p>.run[r].first, last = M::template runs<g, p>.run[r].last;
-        multiply<g, first, last, pass_first>(b, places, index, first_row, row_count, first_column, column_count, batch,
-                                             shared_address(shared), product);
+        multiply<g, first, last, pass_first>(b, places, index, tile, first_column, column_count, batch, shared_address(shared), product);
       });
       product.write(sums + pass_first * columns, stride);
       __syncthreads();
     });
-    using Last = Epilogue<P, k, g>;
-    const long rows_left = row_count - first_row, columns_left = column_count - first_column;
-    const typename Last::Tile tile{first_row, first_column, static_cast<int>(rows_left < rows ? rows_left : rows),
-                                   static_cast<int>(columns_left < M::template step<g> ? columns_left : M::template step<g>)};
-    Last::run(b, index, tile, Accumulators{sums, stride, columns}, shared + (M::is_wide ? 0 : rows * stride), vectors >> g & 1u);
+    return {sums, stride, columns};
   }
 };
 
 // sums_in_memory: where they are, if tiles are wide; vectors: bit g says whether columns of segment g are stored some at a time
-template <class P, int k, int rows> __global__ void __launch_bounds__(2 * rows, rows == 128 ? 2 : 3)
+template <class P, int k, int rows, int held = ManyFacts<P, k>::template blocks_at_once<rows>>
+__global__ void __launch_bounds__(2 * rows, held)
     many_rows_kernel(const Binding<P> b, const typename Staging<P, k>::Places places, float* sums_in_memory, unsigned vectors) {
+  extern __shared__ __align__(128) float shared[];
   using M = ManyFacts<P, k>;
-  long number = blockIdx.y;
-  unroll<ContractionFacts<P, k>::segments>([&](auto g) {
-    const long tiles = M::template tiles<g>(b);
-    if (number >= 0 && number < tiles) ManyRows<P, k, rows>::template tile<g>(b, places, sums_in_memory, number, vectors);
-    number -= tiles;
+  M::template with_tile<rows>(b, [&](auto g, const RowTile& tile, long number, Index<P>& index) {
+    const auto sums = ManyRows<P, k, rows>::template products<g>(b, places, index, tile, number, blockIdx.z, shared,
+                                                                 sums_in_memory + M::place_in_memory());
+    Epilogue<P, k, g>::run(b, index, M::template columns_of<g>(b, tile, number), sums, shared + M::template values_at<rows, g>,
+                           vectors >> g & 1u);
   });
 }
 

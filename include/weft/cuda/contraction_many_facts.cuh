@@ -68,13 +68,36 @@ template <class P, int k> struct TileFacts {
   // ---- sums; after each row some floats of padding, so that rows begin in different banks
   static constexpr int padding = 8;
   template <int g> static constexpr int stride = all_columns<g> + padding;
-  template <int g> struct ReductionsOf { static constexpr int value = F::kernel.segment[g].reductions; };
-  static constexpr int most_reductions = largest<ReductionsOf> > 1 ? largest<ReductionsOf> : 1;
-  template <int rows> static constexpr int sum_bytes = rows*((is_wide ? 0 : widest + padding) + most_reductions) * 4;
+  template <int g> struct RowValuesOf { static constexpr int value = RowValues<P, k, g>::count; };
+  template <int rows> static constexpr int sum_bytes = rows*((is_wide ? 0 : widest + padding) + largest<RowValuesOf>)*4;
+  // where values of rows are, in floats
+  template <int rows, int g> static constexpr int values_at = is_wide ? 0 : rows* stride<g>;
   // of a tile whose sums are in the workspace
   static constexpr long floats_in_memory = is_wide ? static_cast<long>(most_rows) * (widest + padding) : 0;
   WEFT_DEVICE static long place_in_memory() {
     return ((static_cast<long>(blockIdx.z) * gridDim.x + blockIdx.x) * gridDim.y + blockIdx.y) * floats_in_memory;
+  }
+  // what an epilogue is told of a tile of rows and tile `number` of the columns of segment g
+  template <int g> WEFT_DEVICE static Tile columns_of(const Binding<P>& b, const RowTile& tile, long number) {
+    const long first = number * step<g>, left = count_of<P, typename F::template Columns<g>>(b) - first;
+    return {tile.first, first, tile.count, static_cast<int>(left < step<g> ? left : step<g>), tile.order};
+  }
+  // f(g, number of a tile of segment g), of a number that counts through all segments
+  template <class F_> WEFT_DEVICE static void with_columns(const Binding<P>& b, long number, F_ f) {
+    unroll<F::segments>([&](auto g) {
+      const long n = tiles<g>(b);
+      if (number >= 0 && number < n) f(g, number);
+      number -= n;
+    });
+  }
+  // the tile of this block, where blocks are tiles of rows, of columns, and batches: f(g, rows, number of a tile of segment g, index at the batch)
+  template <int rows, class F_> WEFT_DEVICE static void with_tile(const Binding<P>& b, F_ f) {
+    const long first = static_cast<long>(blockIdx.x) * rows, left = count_of<P, typename F::Rows>(b) - first;
+    with_columns(b, blockIdx.y, [&](auto g, long number) {
+      Index<P> index;
+      decode<P, typename F::Batch>(b, blockIdx.z, index);
+      f(g, RowTile{first, static_cast<int>(left < rows ? left : rows)}, number, index);
+    });
   }
 };
 

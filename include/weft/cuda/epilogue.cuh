@@ -1,31 +1,26 @@
 // epilogue: what happens to a tile of accumulators in shared memory: reductions over the columns of the tile, then pointwise stores. Shared
 // by all ways to compute a contraction; it does not know what is computed.
 #pragma once
-#include <weft/cuda/contraction_facts.cuh>
+#include <weft/cuda/tile_arrays.cuh>
 
 namespace weft::cuda {
-
-// contraction i at column j of the tile, in row r: sums[r * stride + i * columns + j]
-struct Accumulators {
-  const float* sums;
-  int stride, columns;
-};
 
 // values of each row that the columns share: reductions over the tile; of a stream also its sum and its maximum
 template <class P, int k, int g> struct RowValues {
   static constexpr int reductions = trimmed_plan<P>.kernel[k].segment[g].reductions, sum = reductions, maximum = reductions + 1;
-  static constexpr int count = reductions + (trimmed_plan<P>.kernel[k].skeleton == Skeleton::stream ? 2 : reductions ? 0 : 1);
+  static constexpr int count = [] {
+    if constexpr (ContractionFacts<P, k>::template Columns<g>::in_arrays)
+      return TileArrayFacts<P, k, g>::size;
+    else
+      return reductions + (trimmed_plan<P>.kernel[k].skeleton == Skeleton::stream ? 2 : reductions ? 0 : 1);
+  }();
 };
 
 template <class P, int k, int g, int known, int width> struct TileHolder {
   static constexpr Segment segment = trimmed_plan<P>.kernel[k].segment[g];
   static constexpr Stream stream = trimmed_plan<P>.kernel[k].stream;
   using Values = RowValues<P, k, g>;
-  static constexpr int contraction_number(int node) {
-    for (int i = 0; i < segment.contractions; ++i)
-      if (segment.contraction[i] == node) return i;
-    return -1;
-  }
+  static constexpr NodeList sums = accumulated(segment);
   static constexpr int row_value_number(int node) {
     for (int i = 0; i < known; ++i)
       if (segment.reduction[i] == node) return i;
@@ -34,14 +29,13 @@ template <class P, int k, int g, int known, int width> struct TileHolder {
     return node == stream.maximum ? Values::maximum : -1;
   }
   static constexpr NodeList nodes = [] {
-    NodeList l;
-    for (int i = 0; i < segment.contractions; ++i) l.add(segment.contraction[i]);
+    NodeList l = sums;
     for (int i = 0; i < known; ++i) l.add(segment.reduction[i]);
     for (int i = 0; i < stream.sums; ++i) l.add(stream.sum[i]);
     l.add(stream.maximum);
     return l;
   }();
-  template <int node> static constexpr int contraction = contraction_number(node);
+  template <int node> static constexpr int contraction = sums.find(node);
   template <int node> static constexpr int row_value = row_value_number(node);
   const float* row;     // at the column
   const float* values;  // of the row
@@ -85,27 +79,31 @@ template <class P, int k, int g> struct Epilogue {
   }
   // may columns be taken `width` at a time?
   static bool is_aligned(const Binding<P>& b) {
-    bool aligned = true;
-    unroll<stores>([&](auto s) { aligned = is_aligned_for<s>(b) && aligned; });
-    return aligned;
+    if constexpr (C::in_arrays) {
+      return false;
+    } else {
+      bool aligned = true;
+      unroll<stores>([&](auto s) { aligned = is_aligned_for<s>(b) && aligned; });
+      return aligned;
+    }
   }
 
-  // A tile of rows [first_row, first_row + rows) and columns [first_column, first_column + columns), counted along their lists, by all
-  // threads of a block, which have written the accumulators and met since. index stands at the batch; values: RowValues of all rows.
-  struct Tile {
-    long first_row, first_column;
-    int rows, columns;
-  };
+  // By all threads of a block, which have written the accumulators and met since. index stands at the batch; values: RowValues of all rows.
+  using Tile = cuda::Tile;
   WEFT_DEVICE static void run(const Binding<P>& b, Index<P>& index, const Tile& tile, const Accumulators& sums, float* values,
                               bool vectors) {
-    unroll<reductions>([&](auto r) { reduce<r>(b, index, tile, sums, values); });
-    unroll<stores>([&](auto s) {
-      if constexpr (whole_chunk<s>) store_once<s>(b, index, tile, sums, values);
-    });
-    if (vectors)
-      store_elements<width, true>(b, index, tile, sums, values);
-    else
-      store_elements<1, false>(b, index, tile, sums, values);
+    if constexpr (C::in_arrays) {
+      TileArrays<P, k, g>::run(b, index, tile, sums, values);
+    } else {
+      unroll<reductions>([&](auto r) { reduce<r>(b, index, tile, sums, values); });
+      unroll<stores>([&](auto s) {
+        if constexpr (whole_chunk<s>) store_once<s>(b, index, tile, sums, values);
+      });
+      if (vectors)
+        store_elements<width, true>(b, index, tile, sums, values);
+      else
+        store_elements<1, false>(b, index, tile, sums, values);
+    }
   }
 
  private:
@@ -117,7 +115,7 @@ template <class P, int k, int g> struct Epilogue {
     constexpr int node = segment.reduction[r], operands = trimmed_plan<P>.node[node].operands;
     constexpr bool is_sum = trimmed_plan<P>.node[node].monoid == Monoid::sum;
     for (int row = static_cast<int>(threadIdx.x / 32); row < tile.rows; row += static_cast<int>(blockDim.x / 32)) {
-      decode<P, typename F::Rows>(b, static_cast<unsigned>(tile.first_row + row), index);
+      decode<P, typename F::OutputRows>(b, tile.number(row), index);
       float total = neutral<is_sum>;
       for (int c = static_cast<int>(threadIdx.x % 32); c < tile.columns; c += 32) {
         decode<P, C>(b, static_cast<unsigned>(tile.first_column + c), index);
@@ -136,7 +134,7 @@ template <class P, int k, int g> struct Epilogue {
   WEFT_DEVICE static void store_once(const Binding<P>& b, Index<P>& index, const Tile& tile, const Accumulators& sums, float* values) {
     constexpr int store = segment.store[s], root = trimmed_plan<P>.store[store].node;
     for (int row = static_cast<int>(threadIdx.x); row < tile.rows; row += static_cast<int>(blockDim.x)) {
-      decode<P, typename F::Rows>(b, static_cast<unsigned>(tile.first_row + row), index);
+      decode<P, typename F::OutputRows>(b, tile.number(row), index);
       decode<P, C>(b, static_cast<unsigned>(tile.first_column), index);
       const auto held = holder<reductions, 1>(sums, values, row, 0);
       const PointOfOne<P, TileHolder<P, k, g, reductions, 1>> here{b, index, held, 1};
@@ -150,7 +148,7 @@ template <class P, int k, int g> struct Epilogue {
     const unsigned per_row = static_cast<unsigned>(tile.columns + w - 1) / w, count = static_cast<unsigned>(tile.rows) * per_row;
     for (unsigned e = threadIdx.x; e < count; e += blockDim.x) {
       const int row = static_cast<int>(e / per_row), c = static_cast<int>(e % per_row * w);
-      decode<P, typename F::Rows>(b, static_cast<unsigned>(tile.first_row + row), index);
+      decode<P, typename F::OutputRows>(b, tile.number(row), index);
       decode<P, C>(b, static_cast<unsigned>(tile.first_column + c), index);
       using Held = TileHolder<P, k, g, reductions, w>;
       const Held held = holder<reductions, w>(sums, values, row, c);

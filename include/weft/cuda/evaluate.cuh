@@ -40,7 +40,8 @@ template <class P> void check_memory(const Binding<P>& b) {
 inline constexpr cuda::Default on_cuda{};
 
 // Throws Error where the extents of the tensors disagree, naming the operand (out, in0, in1, ...) and the axis, and where a kernel cannot be
-// started, with the plan. What goes wrong in a kernel is thrown by executor.synchronize(), or see Executor::check_each_kernel.
+// started, with the plan. What goes wrong in a kernel, an index that names nothing among it, is thrown by executor.synchronize(), or see
+// Executor::check_each_kernel.
 template <class F, class Out, class... In> void evaluate(cuda::Executor& executor, F, const Out& out, const In&... in) {
   using P = typename Traced<F, Out, In...>::self;  // nvcc lets no closure type, F, into the names of kernels
   Binding<P> b = bound<P>(out, in...);

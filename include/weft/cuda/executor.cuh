@@ -1,36 +1,45 @@
 // executor: runs a program on a device. It owns a stream and a workspace, never data; the tensors of a program lie in the device's memory.
 // The kernels of a program follow each other on the stream; run() does not wait for them.
 #pragma once
+#include <weft/cuda/accumulate.cuh>
+#include <weft/cuda/complaint.cuh>
 #include <weft/cuda/contraction.cuh>
+#include <weft/cuda/route.cuh>
 #include <weft/cuda/row.cuh>
+#include <weft/cuda/select.cuh>
 #include <weft/cuda/stream.cuh>
 #include <weft/plan/explain.hpp>
 
 namespace weft::cuda {
 
-// what no kernel for devices does yet
-template <class P> inline constexpr bool selects_or_accumulates = [] {
-  for (int n = 0; n < trimmed_plan<P>.nodes; ++n)
-    if (trimmed_plan<P>.node[n].kind == NodeKind::top_k) return true;
-  for (int s = 0; s < trimmed_plan<P>.stores; ++s)
-    if (trimmed_plan<P>.store[s].kind == OutputKind::accumulate) return true;
-  return false;
-}();
-
 template <class P, int k> struct kernel_of {
   static auto choose() {
     constexpr Skeleton skeleton = trimmed_plan<P>.kernel[k].skeleton;
-    static_assert(skeleton != Skeleton::route, "kernels for devices do not group rows by an index yet: run this program on the CPU");
-    static_assert(!selects_or_accumulates<P>,
-                  "kernels for devices neither select the largest nor add up rows that meet yet: run this program on the CPU");
+    constexpr Store first = trimmed_plan<P>.store[trimmed_plan<P>.kernel[k].segment[0].store[0]];
+    constexpr bool selects = trimmed_plan<P>.node[first.node].kind == NodeKind::top_k;
     if constexpr (skeleton == Skeleton::contraction)
       return ContractionKernel<P, k>{};
     else if constexpr (skeleton == Skeleton::stream)
       return StreamKernel<P, k>{};
+    else if constexpr (skeleton == Skeleton::route)
+      return RouteKernel<P, k>{};
+    else if constexpr (selects)
+      return SelectKernel<P, k>{};
+    else if constexpr (first.kind == OutputKind::accumulate)
+      return AccumulateKernel<P, k>{};
     else
       return RowKernel<P, k>{};
   }
   using type = decltype(choose());
+};
+
+// Kernels that may complain (complaint.cuh) have
+//   static std::string complaint(long row, long index, long count)     what they complain of, in words
+//   static long choices(const Binding<P>&)                             `count`: of what an index chooses from
+//   static void run(const Binding<P>&, std::byte*, cudaStream_t, Complaint)
+template <class Kernel, class P> concept MayComplain = requires(const Binding<P>& b) {
+  Kernel::complaint(0, 0, 0);
+  Kernel::choices(b);
 };
 
 class Executor {
@@ -54,6 +63,9 @@ class Executor {
       stream_.synchronize();  // kernels that use the old one have ended
       workspace_ = Memory(bytes);
     }
+    unroll<trimmed_plan<P>.kernels>([&](auto k) {
+      if constexpr (MayComplain<typename kernel_of<P, k>::type, P>) complaints_.prepare();
+    });
   }
 
   // Starts all kernels of a program; allocates nothing if the workspace suffices. Throws Error where a kernel cannot be started; what goes
@@ -68,20 +80,30 @@ class Executor {
     bind_temporaries(b, workspace_.data());
     std::byte* rest = workspace_.data() + temporary_bytes(b);
     unroll<trimmed_plan<P>.kernels>([&](auto k) {
+      using K = typename kernel_of<P, k>::type;
       try {
-        kernel_of<P, k>::type::run(b, rest, stream());
+        if constexpr (MayComplain<K, P>)
+          K::run(b, rest, stream(), complaints_.of(complaint<P, k>, K::choices(b)));
+        else
+          K::run(b, rest, stream());
         check(cudaGetLastError(), "starting a kernel");
         if (checks_) check(cudaStreamSynchronize(stream()), "running a kernel");
       } catch (const Error& e) {
-        throw Error(std::string(e.what()) + ", kernel " + std::to_string(k + 1) + " of\n" + words<P>());
+        throw Error(e.what() + kernel_in_words<P>(k));
       }
+      if (checks_) complaints_.expect_none(stream());
     });
   }
-  void synchronize() const { stream_.synchronize(); }
-  // waits; the error of a kernel that went wrong since then is thrown with the kernels of program P
-  template <class P> void synchronize() const {
+  // Waits. Throws Error where a kernel went wrong since the last time, or met an index that names nothing.
+  void synchronize() {
+    stream_.synchronize();
+    complaints_.expect_none(stream());
+  }
+  // the same; what went wrong is thrown with the kernels of program P
+  template <class P> void synchronize() {
     if (const cudaError_t status = cudaStreamSynchronize(stream()); status != cudaSuccess)
       throw Error(text_of(status, "running a kernel") + ", one of\n" + words<P>());
+    complaints_.expect_none(stream());
   }
   // waits after each kernel, so that an error names it: for debugging
   void check_each_kernel(bool on = true) { checks_ = on; }
@@ -94,8 +116,13 @@ class Executor {
     return explain<P>();
 #endif
   }
+  template <class P> static std::string kernel_in_words(int k) { return ", kernel " + std::to_string(k + 1) + " of\n" + words<P>(); }
+  template <class P, int k> static std::string complaint(long row, long index, long count) {
+    return kernel_of<P, k>::type::complaint(row, index, count) + kernel_in_words<P>(k);
+  }
   DeviceStream stream_;
   Memory workspace_;
+  Complaints complaints_;
   bool checks_ = false;
 };
 

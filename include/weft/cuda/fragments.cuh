@@ -89,15 +89,19 @@ template <class P_, int k, int l> struct Fragments {
   WEFT_DEVICE int place(int quad, int second) const { return (row % 8 * 4 + quad) * 16 + (row / 8 + 2 * second) * 4; }
   template <int lane, int width> static bool is_aligned(const Binding<P>& b) { return extent_of<P, lane>(b) % width == 0; }
 
-  // ---- starts to evaluate all rows into `memory`
-  static void run(const Binding<P>& b, std::byte* memory, cudaStream_t stream) {
-    const long count = count_of<P, typename F::Rows>(b);
+  // throws Error where rows are no whole groups of digits
+  static void expect_whole_groups(const Binding<P>& b) {
     if constexpr (digits) {
       constexpr int axis = L::depth.axis[L::depth.count - 1];
       if (const long n = extent_of<P, axis>(b); n % 32 != 0)
         throw Error(std::string("q8_0 along axis ") + trimmed_plan<P>.axis[axis].record.name +
                     ": expected rows of a multiple of 32 elements, found " + std::to_string(n));
     }
+  }
+  // starts to evaluate all rows into `memory`
+  static void run(const Binding<P>& b, std::byte* memory, cudaStream_t stream) {
+    expect_whole_groups(b);
+    const long count = count_of<P, typename F::Rows>(b);
     if (count % fragment_rows != 0)  // rows that are not there are multiplied, too
       check(cudaMemsetAsync(memory, 0, static_cast<std::size_t>(bytes(b)), stream), "clearing rows");
     RowLaunch<Fragments>::run(b, {memory, count, groups(b) * record_bytes, 0}, stream);

@@ -36,6 +36,8 @@ template <bool is_sum> WEFT_DEVICE float reduce_block(float v, float* part) {
 //   rows, columns              AxisList: the rows, and the axes of the last pass, outermost first
 //   roots                      NodeList of what the last pass evaluates
 //   put(point, flat, v)        does something with the values v[root][width] at a point, element `flat` of the row
+//   at_row(number)             itself, ready for a row
+//   listed(number)             where it has that: which row is meant; negative: none
 //
 // Its passes: one for each statistic, then the last one.
 template <class Task> struct RowFacts {
@@ -265,12 +267,18 @@ template <class Task, int steps, bool vectors>
 __global__ void row_kernel(const Binding<typename Task::P> b, const Task task, unsigned rows) {
   using F = RowFacts<Task>;
   __shared__ float part[32 * F::passes];
-  const unsigned row = blockIdx.x * blockDim.y + threadIdx.y;
-  if (row >= rows) return;  // whole warps: a block of several rows has a warp for each
+  const unsigned number = blockIdx.x * blockDim.y + threadIdx.y;
+  if (number >= rows) return;  // whole warps: a block of several rows has a warp for each
+  unsigned row = number;
+  if constexpr (requires { task.listed(number); }) {
+    const int listed = task.listed(number);
+    if (listed < 0) return;
+    row = static_cast<unsigned>(listed);
+  }
   Index<typename Task::P> index;
   decode<typename Task::P, typename F::Rows>(b, row, index);
   RowBody<Task, steps, vectors> body;
-  body.run(b, index, task.at_row(row), part);
+  body.run(b, index, task.at_row(number), part);
 }
 
 // ---- the launch
@@ -301,8 +309,8 @@ template <class Task> struct RowLaunch {
     else
       return F::vectors_of(count_of<P, Pass, 0, Pass::list.count - 1>(b), extent_of<P, Pass::lane>(b));
   }
-  static void run(const Binding<P>& b, const Task& task, cudaStream_t stream) {
-    const long rows = count_of<P, typename F::Rows>(b);
+  static void run(const Binding<P>& b, const Task& task, cudaStream_t stream) { run(b, task, count_of<P, typename F::Rows>(b), stream); }
+  static void run(const Binding<P>& b, const Task& task, long rows, cudaStream_t stream) {
     long most = 1;
     unroll<F::passes>([&](auto p) { most = vectors_of_pass<p>(b) > most ? vectors_of_pass<p>(b) : most; });
     if (rows == 0) return;

@@ -39,17 +39,23 @@ template <class P_, int node, class E, class Statistics, class Rows, class Depth
   template <int lane, int width> static bool is_aligned(const Binding<P>& b) { return extent_of<P, lane>(b) % width == 0; }
 };
 
-// weights in blocks, expanded: a thread for each group of 32
-template <class P, int leaf, class E, class Rows, class Depth>
-__global__ void expand_blocks_kernel(const Binding<P> b, E* to, long stride, long rows) {
-  using A = LeafAccess<P, leaf>;
+// weights in blocks, expanded: a thread for each group of 32. start: of a routed contraction, where the rows of each of its groups begin; those
+// without rows are left out
+template <class P, class O, int group_axis, class E, class Rows, class Depth>
+__global__ void expand_blocks_kernel(const Binding<P> b, E* to, long stride, long rows, const std::int32_t* start) {
+  using A = LeafAccess<P, O::right>;
   const long depth = count_of<P, Depth>(b), groups = depth / 32, number = static_cast<long>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (number >= rows * groups) return;
   const long row = number / groups, at = number % groups;
   Index<P> index;
   decode<P, Rows>(b, static_cast<unsigned>(row), index);
   const Format<typename A::T> format(b.view[A::leaf].format);
-  const long first = A::offset(b, index) / 32 + at;
+  long part = 0;
+  if constexpr (group_axis >= 0) {
+    part = index.at[group_axis];
+    if (start[part] == start[part + 1]) return;
+  }
+  const long first = (A::offset(b, index) + O::part(b, part)) / 32 + at;
   const auto* block = reinterpret_cast<const unsigned char*>(A::data(b)) + first / format.groups() * format.bytes();
   const auto group = Group<typename A::T>::load(format, block, static_cast<int>(first % format.groups()));
   E* out = to + row * stride + at * 32;
@@ -63,6 +69,23 @@ __global__ void expand_blocks_kernel(const Binding<P> b, E* to, long stride, lon
   }
 }
 
+// The parts of a plain leaf that the groups of a routed contraction pick, in another format or order: a thread for four neighbours.
+template <class P, class O, int group_axis, class E, class Rows, class Depth>
+__global__ void convert_parts_kernel(const Binding<P> b, E* to, long stride, long rows, const std::int32_t* start) {
+  using A = LeafAccess<P, O::right>;
+  const long depth = count_of<P, Depth>(b), pieces = (depth + 3) / 4, number = static_cast<long>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (number >= rows * pieces) return;
+  const long row = number / pieces, first = number % pieces * 4;
+  Index<P> index;
+  decode<P, Rows>(b, static_cast<unsigned>(row), index);
+  const int part = index.at[group_axis];
+  if (start[part] == start[part + 1]) return;
+  for (long d = first; d < first + 4 && d < depth; ++d) {
+    decode<P, Depth>(b, static_cast<unsigned>(d), index);
+    to[row * stride + d] = rounded<E>(cuda::number(A::data(b)[A::offset(b, index) + O::part(b, part)]));
+  }
+}
+
 struct NoStatistics {
   static constexpr NodeList statistics{};
 };
@@ -71,10 +94,15 @@ template <class P, int k> struct Staging {
   using F = ContractionFacts<P, k>;
   using E = typename F::Element;
   static constexpr int piece = 16 / static_cast<int>(sizeof(E));  // elements
-  struct LeftRows {
-    static constexpr AxisList list = F::join(F::batch_list, F::rows_list);
+  using LeftRows = typename F::LeftRows;
+  struct Parts {  // of right operands
+    static constexpr AxisList list = [] {
+      AxisList group;
+      if (F::routes) group.axis[group.count++] = F::group_axis;
+      return F::routes ? group : F::batch_list;
+    }();
   };
-  template <int g> struct RightRows { static constexpr AxisList list = F::join(F::batch_list, F::template Columns<g>::list); };
+  template <int g> struct RightRows { static constexpr AxisList list = F::join(Parts::list, F::template Columns<g>::list); };
   template <int l> using LeftTask =
       StagedRow<P, F::template Left<l>::node, E, typename F::template Left<l>, LeftRows, typename F::template Left<l>::Depth>;
   template <int g, int i> using O = typename F::template Operands<g, i>;
@@ -92,7 +120,7 @@ template <class P, int k> struct Staging {
   }
   template <int g, int i> static bool right_lies(const Binding<P>& b) {
     constexpr int right = O<g, i>::right;
-    if constexpr (O<g, i>::right_is_leaf && F::plan.node[right].dtype == F::element)
+    if constexpr (O<g, i>::right_is_stored && F::plan.node[right].dtype == F::element)
       return lies_along<P, right, Depth<g, i>, piece>(b);
     else
       return false;
@@ -129,7 +157,8 @@ template <class P, int k> struct Staging {
     });
     return static_cast<std::size_t>(sum);
   }
-  static void run(const Binding<P>& b, const Places& p, cudaStream_t stream) {
+  // start: of a routed contraction, where the rows of each group begin
+  static void run(const Binding<P>& b, const Places& p, cudaStream_t stream, const std::int32_t* start = nullptr) {
     unroll<F::lefts>([&](auto l) {
       using L = typename F::template Left<l>;
       if constexpr (is_quantised<P, L::node>) {
@@ -142,22 +171,24 @@ template <class P, int k> struct Staging {
     });
     unroll<F::segments>([&](auto g) {
       unroll<F::template Columns<g>::contractions>([&](auto i) {
-        if (p.right[g][i]) stage_right<g, i>(b, p.right[g][i], stream);
+        if (p.right[g][i]) stage_right<g, i>(b, p.right[g][i], stream, start);
       });
     });
   }
 
  private:
-  template <int g, int i> static void stage_right(const Binding<P>& b, E* to, cudaStream_t stream) {
+  template <int g, int i> static void stage_right(const Binding<P>& b, E* to, cudaStream_t stream, const std::int32_t* start) {
     using D = Depth<g, i>;
-    constexpr int right = O<g, i>::right;
-    if constexpr (O<g, i>::right_is_leaf && is_block(F::plan.node[right].dtype)) {
+    constexpr int right = O<g, i>::right, threads = 128;
+    const long rows = count_of<P, RightRows<g>>(b);
+    const auto blocks = [&](long each) { return static_cast<unsigned>((rows * each + threads - 1) / threads); };
+    if constexpr (O<g, i>::right_is_stored && is_block(F::plan.node[right].dtype)) {
       expect_blocks_along<P, right, D>(b);
-      const long rows = count_of<P, RightRows<g>>(b), groups = rows * (count_of<P, D>(b) / 32);
-      constexpr int threads = 128;
-      if (groups > 0)
-        expand_blocks_kernel<P, right, E, RightRows<g>, D>
-            <<<static_cast<unsigned>((groups + threads - 1) / threads), threads, 0, stream>>>(b, to, row_size<D>(b), rows);
+      if (const unsigned n = blocks(count_of<P, D>(b) / 32); n > 0)
+        expand_blocks_kernel<P, O<g, i>, F::group_axis, E, RightRows<g>, D><<<n, threads, 0, stream>>>(b, to, row_size<D>(b), rows, start);
+    } else if constexpr (F::routes) {
+      if (const unsigned n = blocks((count_of<P, D>(b) + 3) / 4); n > 0)
+        convert_parts_kernel<P, O<g, i>, F::group_axis, E, RightRows<g>, D><<<n, threads, 0, stream>>>(b, to, row_size<D>(b), rows, start);
     } else {
       RowLaunch<RightTask<g, i>>::run(b, {to, row_size<D>(b)}, stream);
     }

@@ -1,5 +1,5 @@
 // device_model: makes a CompiledModel of a model type that runs on a CUDA device. The kernels come from a .cu file, which instantiates
-// cuda::Kernels for the three programs of the type (cuda/kernels.hpp).
+// cuda::Kernels for the programs of the type: embedding, layers of each kind, head (cuda/kernels.hpp).
 #pragma once
 #include <map>
 #include <memory>
@@ -22,6 +22,11 @@ class DeviceWeights {
     for (int r = 0; r < table.rows; ++r) {
       auto& row = rows_.emplace_back();
       for (long block = 0; table.row[r].role == Role::parameter && block < table.row[r].blocks; ++block) {
+        const auto bytes = static_cast<std::size_t>(bytes_for(weights.format(r, block), table.row[r].size()));
+        if (void* const* parts = weights.parts(r, block)) {
+          row.push_back(copy_of_parts(device, parts, table.row[r].extent[0], bytes));
+          continue;
+        }
         const std::byte* elements = weights.data(r, block);
         if (!elements) {  // this layer does not have it
           row.push_back(nullptr);
@@ -29,7 +34,6 @@ class DeviceWeights {
         }
         auto& copy = copies[elements];
         if (!copy) {
-          const auto bytes = static_cast<std::size_t>(bytes_for(weights.format(r, block), table.row[r].size()));
           std::byte* to = device.allocate(bytes);
           device.write(to, elements, bytes);
           copy = to;
@@ -42,6 +46,13 @@ class DeviceWeights {
   const std::byte* data(int row, long block) const { return rows_[static_cast<std::size_t>(row)][static_cast<std::size_t>(block)]; }
 
  private:
+  // of parts that are tensors of their own: one tensor, whose kernels find each part by its index
+  static const std::byte* copy_of_parts(cuda::Device& device, void* const* parts, long count, std::size_t bytes) {
+    std::byte* to = device.allocate(bytes);
+    const std::size_t part = bytes / static_cast<std::size_t>(count);
+    for (long i = 0; i < count; ++i) device.write(to + static_cast<std::size_t>(i) * part, parts[i], part);
+    return to;
+  }
   std::vector<std::vector<const std::byte*>> rows_;
 };
 
@@ -57,7 +68,7 @@ class DevicePlace {
   void write(void* to, const void* from, std::size_t bytes) { device_->write(to, from, bytes); }
   void read(void* to, const void* from, std::size_t bytes) { device_->read(to, from, bytes); }
   const std::byte* parameter(int row, long block) const { return weights_->data(row, block); }
-  void* const* parts(int, long) const { return nullptr; }  // no device runs programs that gather parts yet
+  void* const* parts(int, long) const { return nullptr; }  // they are one tensor there
   template <class P> void reserve(const Binding<P>& b) { cuda::Kernels<P>::reserve(*device_, b); }
   template <class P> void run(Binding<P>& b) { cuda::Kernels<P>::run(*device_, b); }
   // The first time the programs run one by one: a device may load kernels when they are first started, which no graph can hold.
