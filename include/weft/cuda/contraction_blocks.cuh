@@ -169,7 +169,9 @@ __global__ void __launch_bounds__(2 * rows, held)
   extern __shared__ __align__(128) float shared[];
   using M = BlockFacts<P, k>;
   M::template with_tile<rows>(b, [&](auto g, const RowTile& tile, long number, Index<P>& index) {
-    const long first_fragment = blockIdx.z * Fragments<P, k, 0>::tiles(b) + tile.first / fragment_rows;
+    long first_fragment = tile.first / fragment_rows;
+    // without batches a product with a number that is always 0 would take eight registers, which spill
+    if constexpr (M::F::Batch::list.count > 0) first_fragment += blockIdx.z * Fragments<P, k, 0>::tiles(b);
     const auto sums = BlockRows<P, k, rows>::template products<g>(b, places, index, tile, first_fragment, number, shared,
                                                                   places.sums + M::place_in_memory());
     Epilogue<P, k, g>::run(b, index, M::template columns_of<g>(b, tile, number), sums, shared + M::template values_at<rows, g>,
