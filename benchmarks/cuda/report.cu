@@ -1,6 +1,6 @@
-// report: runs a norm, a decoder layer (in bf16, and with matrices in q4_0) and the head of Qwen2.5-0.5B, and 16 of the experts of Qwen1.5-MoE-A2.7B
-// (in bf16 and q4_0), four for each token, once each, on zeros, for benchmarks/cuda_report. Prints for each kernel of their plans the launches that it took, by their numbers, the bytes that the plan says
-// are the least, and its operations. `report TOKENS KEYS COUNTERS`
+// report: runs a norm, a decoder layer (in bf16, and with matrices in q4_0) and the head of Qwen2.5-0.5B, and 16 of the experts of
+// Qwen1.5-MoE-A2.7B (in bf16 and q4_0), four for each token, once each, on zeros, for benchmarks/cuda_report. Prints for each kernel of their plans
+// the launches that it took, by their numbers, the bytes that the plan says are the least, and its operations. `report TOKENS KEYS COUNTERS`
 #include <weft/cuda/executor.cuh>
 #include <weft/models/qwen2.hpp>
 #include <weft/nn/experts.hpp>

@@ -21,18 +21,9 @@ template <class P, const AxisList& list> WEFT_INLINE void advance(const Binding<
 template <class P, int k, int g> struct Columns {
   static constexpr auto& plan = plan_of<P>;
   static constexpr auto& segment = plan.kernel[k].segment[g];
-  static constexpr bool in_arrays = reduces_to_arrays(plan, segment);
-  static constexpr Mask columns = [] {  // of contractions; an array may have other axes, too
-    if (!in_arrays) return segment.columns;
-    Mask m = 0;
-    for (int i = 0; i < segment.contractions; ++i) m |= plan.node[segment.contraction[i]].axes;
-    return m & segment.columns;
-  }();
-  static constexpr Mask reduced = [] {
-    Mask m = 0;
-    for (int i = 0; i < segment.reductions; ++i) m |= plan.node[segment.reduction[i]].bound;
-    return m & columns;
-  }();
+  static constexpr TileColumns tile = tile_columns(plan, segment);
+  static constexpr bool in_arrays = tile.in_arrays;
+  static constexpr Mask columns = tile.all, reduced = tile.reduced;
   static constexpr AxisList list = [] {
     AxisList l = ordered(plan, columns & ~reduced, plan.store[segment.store[0]]);
     const AxisList r = reduced ? ordered_below(plan, reduced, plan.node[segment.contraction[0]].operand[1]) : AxisList{};

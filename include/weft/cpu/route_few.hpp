@@ -15,7 +15,8 @@ template <class P, int k> struct RouteOfFewRows {
   static constexpr auto& kernel = plan.kernel[k];
   static constexpr int most_rows = 256, together = 8;
   // Few rows are also those that are few for each group: then packing costs more than reading a right operand once for every eight rows of a group.
-  // 60 groups of 2048 x 1408 on a Zen 4: 68 to 256 rows take 45 to 80 % of the time of panels in bf16, 68 to 128 rows in q4_0 73 to 94 %, 190 rows as long.
+  // 60 groups of 2048 x 1408 on a Zen 4: 68 to 256 rows take 45 to 80 % of the time of panels in bf16, 68 to
+  // 128 rows in q4_0 73 to 94 %, 190 rows as long.
   static constexpr long certainly_few = 64, rows_of_each_group = L::in_digits ? 2 : 4;
   template <int g> static constexpr int contractions = Facts::template contractions<g>;
   // as where nothing is routed; pieces that are added up group by group are longer, because a change of group ends a stream

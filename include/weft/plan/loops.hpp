@@ -109,5 +109,18 @@ template <class Plan> constexpr bool reduces_to_arrays(const Plan& plan, const S
   }
   return false;
 }
+// The columns of a segment's tile: those of its contractions (an array may have other axes, too), and which of them its epilogue reduces over.
+struct TileColumns {
+  bool in_arrays;
+  Mask all, reduced;
+};
+template <class Plan> constexpr TileColumns tile_columns(const Plan& plan, const Segment& s) {
+  TileColumns c{reduces_to_arrays(plan, s), s.columns, 0};
+  Mask contracted = 0;
+  for (int i = 0; i < s.contractions; ++i) contracted |= plan.node[s.contraction[i]].axes;
+  if (c.in_arrays) c.all &= contracted;
+  for (int i = 0; i < s.reductions; ++i) c.reduced |= plan.node[s.reduction[i]].bound & c.all;
+  return c;
+}
 
 }  // namespace weft
